@@ -1,0 +1,3 @@
+"""GenoSiege: attack, harden and audit machine-learning models of the genome."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,144 @@
+"""Files that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genosiege.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and rename it to `path` on success.
+
+    The temporary name is unique for each attempt, since the orphaned child of a
+    killed workflow may still be writing its own.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be made; its folder is created.
+
+    Yields
+    ------
+    Path
+        Where to write. It is removed if the block raises.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays, as some writers choose their format by it.
+    temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(content: Any, path: str | os.PathLike[str]) -> None:
+    """Write `content` as indented JSON, keys in the order given."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: this is not JSON ({error}); replace the file.") from error
+
+
+def write_parquet(
+    table: "pd.DataFrame",
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a table without its index; `metadata` is kept in the file's schema."""
+    import pyarrow
+    import pyarrow.parquet
+
+    arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **(metadata or {})})
+    with whole(path) as temporary:
+        pyarrow.parquet.write_table(arrow, temporary)
+
+
+def read_parquet(path: str | os.PathLike[str]) -> "pd.DataFrame":
+    """Read a table.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no parquet.
+    """
+    import pandas as pd
+    import pyarrow
+
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
+    except pyarrow.ArrowInvalid as error:
+        raise InputError(f"{path}: this is not a parquet file; remove it and rerun.") from error
+
+
+def write_tensors(
+    tensors: "Mapping[str, torch.Tensor | np.ndarray]",
+    path: str | os.PathLike[str],
+) -> None:
+    """Write named tensors as safetensors, contiguous and on the host."""
+    import torch
+    from safetensors.torch import save_file
+
+    host = {
+        name: torch.as_tensor(tensor).detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    with whole(path) as temporary:
+        save_file(host, temporary)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
+    """Read named tensors from a safetensors file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such checkpoint; make it or correct the path.")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: this is no whole safetensors file ({error}); remove it and fetch it again."
+        ) from error
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Digest of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

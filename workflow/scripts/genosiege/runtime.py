@@ -1,0 +1,98 @@
+"""What a script needs around its work: log, errors, threads, device, random streams."""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genosiege.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextmanager
+def script(log: str) -> Iterator[None]:
+    """Run a script's body: output to its log, a user's mistake as one line.
+
+    Parameters
+    ----------
+    log : str
+        Path of the log file; its folder is created.
+
+    Raises
+    ------
+    SystemExit
+        With code 1 after an `InputError`, whose one line goes to the log and to the
+        terminal. Other exceptions leave their traceback in the log and pass on.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    # Line by line, so that a reader can follow a long job.
+    with (
+        open(log, "w", buffering=1) as handle,
+        redirect_stdout(handle),
+        redirect_stderr(handle),
+    ):
+        logging.basicConfig(
+            stream=handle,
+            level=logging.INFO,
+            format="%(asctime)s %(name)s: %(message)s",
+            datefmt="%H:%M:%S",
+            force=True,
+        )
+        try:
+            yield
+        except InputError as error:
+            line = f"Error: {error}"
+            print(line, file=handle)
+            print(line, file=terminal, flush=True)
+            raise SystemExit(1) from None
+        except Exception:
+            logging.getLogger(__name__).exception("This job failed through no fault of its input:")
+            raise
+
+
+def use(threads: int) -> None:
+    """Bind this process to a number of threads and to deterministic kernels.
+
+    Thread counts are part of what makes two runs equal: a sum split over other
+    threads rounds otherwise.
+    """
+    import torch
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+def device() -> "torch.device":
+    """Return the first CUDA device where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def stream(*names: str | int) -> np.random.Generator:
+    """Make the random stream that belongs to these names.
+
+    Parameters
+    ----------
+    *names : str or int
+        Whose stream it is: (seed, sequence id, purpose). Equal names give equal
+        streams, whatever else ran before, on any machine.
+
+    Returns
+    -------
+    numpy.random.Generator
+        A PCG64 generator seeded from SHA-256 of the names.
+    """
+    digest = hashlib.sha256("\x1f".join(str(name) for name in names).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
