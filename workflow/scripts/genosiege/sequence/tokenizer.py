@@ -1,0 +1,253 @@
+"""From strings to token ids: byte-pair encoding as DNABERT-2 uses it, and single characters.
+
+The ids of many sequences stay in one flat array (`Tokens`) until a batch needs a rectangle:
+a search scores thousands of mutants, and most of the cost would be building lists.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from genosiege import files
+from genosiege.errors import InputError
+
+SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+BASES = "ACGT"
+# How tokenizers of genomic models name their padding token.
+_PADDING_NAMES = ("[PAD]", "<pad>")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of several sequences, end to end.
+
+    Attributes
+    ----------
+    ids : ndarray of int32, shape (total,)
+        The ids of all sequences, one after the other.
+    offsets : ndarray of int64, shape (n + 1,)
+        Sequence i holds `ids[offsets[i]:offsets[i + 1]]`.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def from_lists(cls, sequences: Sequence[Sequence[int]]) -> "Tokens":
+        """Join one list of ids per sequence."""
+        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+        np.cumsum([len(ids) for ids in sequences], out=offsets[1:])
+        ids = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(offsets[-1]))
+        return cls(ids, offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of tokens of each sequence, shape (n,)."""
+        return np.diff(self.offsets)
+
+    def padded(
+        self, rows: NDArray[np.int64] | None, pad_id: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Lay sequences side by side, padded on the right to the longest of them.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, or None
+            Which sequences, in which order; None for all.
+        pad_id : int
+            The id that fills the rest of each row.
+
+        Returns
+        -------
+        input_ids : ndarray of int64, shape (n, T)
+        attention_mask : ndarray of bool, shape (n, T)
+            True at real tokens.
+        """
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        starts, lengths = self.offsets[:-1][rows], self.lengths[rows]
+        columns = np.arange(lengths.max(initial=0))
+        attention_mask = columns < lengths[:, None]
+        input_ids = np.full(attention_mask.shape, pad_id, dtype=np.int64)
+        input_ids[attention_mask] = self.ids[(starts[:, None] + columns)[attention_mask]]
+        return input_ids, attention_mask
+
+
+class Tokenizer(Protocol):
+    """What an encoder needs of a tokenizer."""
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills short rows."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens counted."""
+
+    def encode(self, sequences: Sequence[str]) -> Tokens:
+        """Give the token ids of each sequence."""
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the tokenizer to one file."""
+
+
+class BpeTokenizer:
+    """Byte-pair encoding on the `tokenizers` library; never truncates, never pads.
+
+    Whether a call uses several threads is decided by TOKENIZERS_PARALLELISM, which
+    `runtime.use` sets to false: the jobs of a workflow share the cores already.
+
+    Parameters
+    ----------
+    backend : tokenizers.Tokenizer
+        The library's tokenizer; its truncation and padding are switched off.
+    pad_id : int
+        The id that fills short rows.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, pad_id: int) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        self.pad_id = pad_id
+        self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "BpeTokenizer":
+        """Read a `tokenizer.json`.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is no tokenizer, or has no padding token.
+        """
+        content = _read_text(path)
+        try:
+            backend = tokenizers.Tokenizer.from_str(content)
+        # The library raises bare exceptions for whatever it cannot read.
+        except Exception as error:
+            raise InputError(
+                f"{path}: this is no tokenizer ({error}); remove it and fetch or train it again."
+            ) from error
+        return cls(backend, _padding_id(backend, path))
+
+    @classmethod
+    def train(cls, sequences: Iterable[str], vocab_size: int) -> "BpeTokenizer":
+        """Learn merges in DNABERT-2's conventions.
+
+        Ids 0 to 4 are [UNK], [CLS], [SEP], [PAD], [MASK], then the four bases, then merges
+        in the order learned; [CLS] and [SEP] enclose each sequence. The result depends only
+        on the sequences, so equal input gives equal files.
+
+        Parameters
+        ----------
+        sequences : iterable of str
+            What to learn from. Merges never cross a character other than A, C, G, T.
+        vocab_size : int
+            Size of the vocabulary, at least 9; it stays smaller where no pair of tokens
+            occurs twice any more.
+
+        Raises
+        ------
+        InputError
+            If `vocab_size` leaves no room for special tokens and bases.
+        """
+        smallest = len(SPECIAL_TOKENS) + len(BASES)
+        if vocab_size < smallest:
+            raise InputError(f"vocab_size {vocab_size}: choose at least {smallest}.")
+        backend = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="[UNK]"))
+        # As in DNABERT-2's own file, though DNA holds no white space.
+        backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=list(BASES),
+            show_progress=False,
+        )
+        pieces = (piece for sequence in sequences for piece in re.findall(f"[{BASES}]+", sequence))
+        backend.train_from_iterator(pieces, trainer)
+        backend.post_processor = tokenizers.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[(name, SPECIAL_TOKENS.index(name)) for name in ("[CLS]", "[SEP]")],
+        )
+        return cls(backend, SPECIAL_TOKENS.index("[PAD]"))
+
+    def encode(self, sequences: Sequence[str]) -> Tokens:
+        """Give the token ids of each sequence, with the special tokens around it."""
+        encodings = self._backend.encode_batch_fast(list(sequences))
+        return Tokens.from_lists([encoding.ids for encoding in encodings])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a `tokenizer.json` that `load` and transformers read."""
+        with files.whole(path) as temporary:
+            temporary.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+
+
+class CharacterTokenizer:
+    """One id per nucleotide: A 0, C 1, G 2, T 3, N 4; padding reads as N."""
+
+    pad_id = 4
+    vocab_size = 5
+    _alphabet = "ACGTN"
+
+    def __init__(self) -> None:
+        self._id_of_byte = np.full(256, -1, dtype=np.int32)
+        self._id_of_byte[np.frombuffer(self._alphabet.encode(), dtype=np.uint8)] = np.arange(5)
+
+    def encode(self, sequences: Sequence[str]) -> Tokens:
+        """Give one id per character.
+
+        Raises
+        ------
+        InputError
+            If a sequence holds a character other than A, C, G, T, N.
+        """
+        text = "".join(sequences)
+        ids = self._id_of_byte[np.frombuffer(text.encode("latin-1", "replace"), dtype=np.uint8)]
+        if (ids < 0).any():
+            character = text[int(np.argmax(ids < 0))]
+            raise InputError(
+                f'character "{character}" in a sequence: only {self._alphabet} can be encoded; '
+                "prepare the task again."
+            )
+        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+        np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+        return Tokens(ids, offsets)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Record the alphabet; there is nothing learned to keep."""
+        files.write_json({"type": "character", "alphabet": self._alphabet}, path)
+
+
+def _read_text(path: str | PathLike[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(
+            f"{path}: there is no such tokenizer; make it or correct the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: this is no text; fetch the tokenizer again.") from error
+
+
+def _padding_id(backend: tokenizers.Tokenizer, path: str | PathLike[str]) -> int:
+    for name in _PADDING_NAMES:
+        identity = backend.token_to_id(name)
+        if identity is not None:
+            return int(identity)
+    raise InputError(
+        f"{path}: the tokenizer has no padding token ({' or '.join(_PADDING_NAMES)}); "
+        "use a model with one."
+    )
