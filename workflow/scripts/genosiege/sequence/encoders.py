@@ -1,0 +1,397 @@
+"""The registry of encoders, and the one interface through which a model is made, kept and read.
+
+A kind of encoder is a module of this folder with a function `make(spec, weights, location)`
+that gives a tokenizer and an `Encoder`, or a whole `Classifier` where the checkpoint brings
+its own head. It is imported by name, so that a job depends on the kind it uses only.
+"""
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from genosiege import files, runtime
+from genosiege.errors import InputError
+from genosiege.sequence.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+MODULES = {"dnabert2": "dnabert2", "hf": "huggingface", "cnn": "cnn"}
+# What of an encoder's configuration decides the meaning of stored weights.
+_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture")
+
+
+class Encoder(nn.Module):
+    """A network from token ids (B, T) and their mask (B, T) to features (B, `width`)."""
+
+    width: int
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give the features; positions where `attention_mask` is False have no influence."""
+        raise NotImplementedError
+
+
+class Classifier(nn.Module):
+    """An encoder with a head on its features.
+
+    Parameters
+    ----------
+    encoder : Module
+        Gives features of shape (B, width).
+    head : Module
+        Gives logits of shape (B, C).
+    frozen : bool
+        Keep the encoder's weights as they are: no gradients, and evaluation mode always.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, frozen: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.frozen = frozen
+        if frozen:
+            encoder.requires_grad_(False)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give logits of shape (B, C), always float32."""
+        return cast(torch.Tensor, self.head(self.encoder(input_ids, attention_mask))).float()
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Set the mode; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+
+class Pooled(Encoder):
+    """Features of one vector per sequence, out of a network's last hidden state.
+
+    Parameters
+    ----------
+    network : Module
+        Called with (input_ids, attention_mask); gives hidden states (B, T, width).
+    width : int
+        Size of a hidden state.
+    pooling : str
+        `cls` the first position, `last` the last real one, `mean` the mean of the real ones.
+
+    Raises
+    ------
+    InputError
+        If there is no such pooling.
+    """
+
+    def __init__(self, network: nn.Module, width: int, pooling: str) -> None:
+        super().__init__()
+        if pooling not in ("cls", "mean", "last"):
+            raise InputError(f'pooling "{pooling}": choose cls, mean or last.')
+        self.network = network
+        self.width = width
+        self.pooling = pooling
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give features of shape (B, width)."""
+        hidden: torch.Tensor = self.network(input_ids, attention_mask)
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        if self.pooling == "last":
+            last = attention_mask.sum(dim=1) - 1
+            return hidden[torch.arange(len(hidden), device=hidden.device), last]
+        real = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+
+
+class Location(NamedTuple):
+    """Where a pretrained encoder lies: its weights, its architecture, its tokenizer."""
+
+    weights: Path
+    config: Path
+    tokenizer: Path
+
+
+class _Kind(Protocol):
+    """What a kind's module offers."""
+
+    def make(
+        self, spec: Mapping[str, Any], location: Location | None, weights: bool
+    ) -> tuple[Tokenizer, Encoder | Classifier]:
+        """Make the encoder; without `weights` the values may be anything."""
+
+
+@dataclass
+class SequenceModel:
+    """A model from strings to logits, in two parts: tokenizer and classifier.
+
+    Attributes
+    ----------
+    tokenizer : Tokenizer
+        Gives token ids; its `pad_id` fills short rows.
+    classifier : Classifier
+        (input_ids (B, T), attention_mask (B, T)) → logits (B, `n_classes`) float32.
+    n_classes : int
+        Number of classes.
+    spec : mapping
+        The encoder's entry in the catalogue.
+    encoder_digest : str or None
+        SHA-256 of the frozen encoder's weights file; None where nothing is frozen.
+    """
+
+    tokenizer: Tokenizer
+    classifier: Classifier
+    n_classes: int
+    spec: Mapping[str, Any]
+    encoder_digest: str | None
+
+    @property
+    def width(self) -> int:
+        """Number of features between encoder and head."""
+        return int(getattr(self.classifier.encoder, "width", self.n_classes))
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the encoder's weights never change."""
+        return self.classifier.frozen
+
+
+@contextmanager
+def seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Make torch's own draws follow `rng` inside the block, and leave its state as it was.
+
+    Initialisers and dropout take no generator, so the global one is borrowed.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(int(rng.integers(2**63)))
+        yield
+
+
+def make_head(width: int, n_classes: int) -> nn.Sequential:
+    """Dropout .1 → Linear(h, h/2) → ReLU → Dropout .1 → Linear(h/2, n_classes)."""
+    return nn.Sequential(
+        nn.Dropout(0.1),
+        nn.Linear(width, width // 2),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(width // 2, n_classes),
+    )
+
+
+def keeps_own_head(spec: Mapping[str, Any]) -> bool:
+    """Whether the checkpoint's own head is used as it is."""
+    return spec.get("train") == "none"
+
+
+def is_frozen(spec: Mapping[str, Any]) -> bool:
+    """Whether the encoder's weights never change, so that models keep their head only."""
+    return bool(spec.get("frozen", False)) or keeps_own_head(spec)
+
+
+def caches_features(spec: Mapping[str, Any]) -> bool:
+    """Whether a head of ours is trained on features that are made once."""
+    return bool(spec.get("frozen", False)) and not keeps_own_head(spec)
+
+
+def locate(paths: Sequence[str]) -> Location | None:
+    """Tell weights, architecture and tokenizer apart among the files of an encoder.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        A folder of a fetched checkpoint; or the weights, architecture and tokenizer files
+        of one trained here; or nothing.
+
+    Raises
+    ------
+    InputError
+        If the weights are missing.
+    """
+    if not paths:
+        return None
+    if len(paths) == 1:
+        folder = Path(paths[0])
+        location = Location(
+            folder / "model.safetensors", folder / "config.json", folder / "tokenizer.json"
+        )
+    else:
+        location = Location(*(Path(path) for path in paths[:3]))
+    if not location.weights.is_file():
+        raise InputError(
+            f"{location.weights}: there is no such checkpoint; make it or correct the path."
+        )
+    return location
+
+
+def build(
+    spec: Mapping[str, Any],
+    paths: Sequence[str],
+    n_classes: int,
+    rng: np.random.Generator | None = None,
+) -> SequenceModel:
+    """Make a model whose encoder is as published and whose head, if ours, is fresh.
+
+    Parameters
+    ----------
+    spec : mapping
+        The encoder's entry in the catalogue.
+    paths : sequence of str
+        See `locate`.
+    n_classes : int
+        Number of classes of the task.
+    rng : numpy.random.Generator, optional
+        For the fresh weights; without it they are the same each time.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, damaged or of another shape, or its own head has
+        another number of classes.
+    """
+    return _assemble(spec, paths, n_classes, rng, weights=True)
+
+
+def _assemble(
+    spec: Mapping[str, Any],
+    paths: Sequence[str],
+    n_classes: int,
+    rng: np.random.Generator | None,
+    weights: bool,
+) -> SequenceModel:
+    kind = str(spec["kind"])
+    if kind not in MODULES:
+        raise InputError(f'encoder kind "{kind}": choose one of {", ".join(MODULES)}.')
+    module = cast(_Kind, importlib.import_module(f"genosiege.sequence.{MODULES[kind]}"))
+    location = locate(paths)
+    frozen = is_frozen(spec)
+    if frozen and location is None:
+        raise InputError(f"encoder kind {kind}: only a pretrained encoder can be frozen.")
+    with seeded(rng or runtime.stream("encoders", "fresh weights")):
+        tokenizer, made = module.make(spec, location, weights)
+        if isinstance(made, Encoder):
+            made = Classifier(made, make_head(made.width, n_classes), frozen)
+    digest = files.sha256(location.weights) if frozen and location is not None else None
+    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest)
+    _check_classes(model, paths)
+    return model
+
+
+def _check_classes(model: SequenceModel, paths: Sequence[str]) -> None:
+    own = getattr(model.classifier, "n_classes", model.n_classes)
+    if own != model.n_classes:
+        raise InputError(
+            f"{paths[0]}: its own head has {own} classes, the task has {model.n_classes}; "
+            "correct n_classes or train a head of ours."
+        )
+
+
+def count_parameters(model: SequenceModel) -> dict[str, int]:
+    """Count weights: `trainable`, `frozen`, `total`."""
+    frozen = sum(p.numel() for p in model.classifier.parameters() if not p.requires_grad)
+    total = sum(p.numel() for p in model.classifier.parameters())
+    return {"trainable": total - frozen, "frozen": frozen, "total": total}
+
+
+def _description(path: str) -> Path:
+    return Path(path).with_name("model.json")
+
+
+def _kept(model: SequenceModel) -> dict[str, torch.Tensor]:
+    prefix = "head." if model.frozen else ""
+    state = model.classifier.state_dict()
+    # Cloned, since safetensors refuses tensors that share memory (tied weights).
+    return {name: state[name].clone() for name in state if name.startswith(prefix)}
+
+
+def save(model: SequenceModel, path: str, extra: Mapping[str, Any]) -> None:
+    """Write the weights to `path` and what they are to `model.json` beside it.
+
+    A frozen encoder stays where it is: only the head is written, and the SHA-256 of the
+    encoder's weights file; otherwise everything is written.
+
+    Parameters
+    ----------
+    model : SequenceModel
+        What to keep.
+    path : str
+        A file named `model.safetensors`.
+    extra : mapping
+        Further facts for `model.json`: how it was trained.
+    """
+    files.write_tensors(_kept(model), path)
+    description = {
+        "n_classes": model.n_classes,
+        "width": model.width,
+        "encoder": _identity(model.spec),
+        "encoder_sha256": model.encoder_digest,
+        "weights_sha256": files.sha256(path),
+        "parameters": count_parameters(model),
+        **extra,
+    }
+    files.write_json(description, _description(path))
+
+
+def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: spec[key] for key in _IDENTITY if spec.get(key) is not None}
+
+
+def load(path: str, spec: Mapping[str, Any], paths: Sequence[str]) -> SequenceModel:
+    """Read a model that `save` wrote; never an untrained one.
+
+    Parameters
+    ----------
+    path : str
+        `model.safetensors`, with `model.json` beside it.
+    spec : mapping
+        The encoder's entry in the catalogue, as when the model was trained.
+    paths : sequence of str
+        The encoder's files, see `locate`.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, or the model was trained on another encoder.
+    """
+    weights = files.read_tensors(path)
+    description = files.read_json(_description(path))
+    _check_description(description, path, spec)
+    model = _assemble(spec, paths, int(description["n_classes"]), None, weights=is_frozen(spec))
+    if description["encoder_sha256"] != model.encoder_digest:
+        raise InputError(
+            f"{path}: its head was trained on another encoder than {paths[0]} "
+            "(SHA-256 differs); restore that encoder or train the head again."
+        )
+    expected = _kept(model)
+    wrong = sorted(
+        {name for name in expected if name not in weights}
+        | {name for name in weights if name not in expected}
+        | {n for n in expected if n in weights and expected[n].shape != weights[n].shape}
+    )
+    if wrong:
+        raise InputError(f"{path}: tensor {wrong[0]} does not fit the encoder; train it again.")
+    model.classifier.load_state_dict(weights, strict=False)
+    model.classifier.eval()
+    log.info("%s: %s", path, count_parameters(model))
+    return model
+
+
+def _check_description(description: Any, path: str, spec: Mapping[str, Any]) -> None:
+    beside = _description(path)
+    needed = ("n_classes", "encoder", "encoder_sha256", "weights_sha256")
+    if not isinstance(description, dict) or any(key not in description for key in needed):
+        raise InputError(f"{beside}: this describes no model; train the model again.")
+    if files.sha256(path) != description["weights_sha256"]:
+        raise InputError(
+            f"{path}: its SHA-256 is not the one in {beside}: the file is damaged or from "
+            "elsewhere; train the model again."
+        )
+    if description["encoder"] != _identity(spec):
+        raise InputError(
+            f"{path}: was trained as {description['encoder']}, the configuration says "
+            f"{_identity(spec)}; train the model again."
+        )

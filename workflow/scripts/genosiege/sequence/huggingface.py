@@ -1,0 +1,205 @@
+"""Encoders from transformers: native classes and local files only, no code from a hub."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from torch import nn
+
+from genosiege.errors import InputError
+from genosiege.sequence.encoders import Classifier, Encoder, Location, Pooled, keeps_own_head
+from genosiege.sequence.tokenizer import BpeTokenizer, Tokenizer, Tokens
+
+log = logging.getLogger(__name__)
+
+
+class HubTokenizer:
+    """Any tokenizer of transformers, for checkpoints without a `tokenizer.json`.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._backend = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder}: no tokenizer can be read ({_first_line(error)}); fetch it again."
+            ) from error
+        if self._backend.pad_token_id is None:
+            raise InputError(f"{folder}: the tokenizer has no padding token; use another model.")
+        self.pad_id = int(self._backend.pad_token_id)
+        self.vocab_size = len(self._backend)
+
+    def encode(self, sequences: Sequence[str]) -> Tokens:
+        """Give the token ids of each sequence, with the special tokens around it."""
+        encoded = self._backend(
+            list(sequences), return_attention_mask=False, return_token_type_ids=False
+        )
+        return Tokens.from_lists(encoded["input_ids"])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write `tokenizer.json`, where this tokenizer has that form."""
+        if not self._backend.is_fast:
+            raise InputError(f"{path}: this tokenizer cannot be kept in one file.")
+        self._backend.backend_tokenizer.save(str(path))
+
+
+class _Hidden(nn.Module):
+    """A network of transformers, called as ours are and giving its last hidden state."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        output = self.network(input_ids=input_ids, attention_mask=attention_mask.long())
+        return cast(torch.Tensor, output.last_hidden_state)
+
+
+class OwnHead(Classifier):
+    """A sequence classifier of transformers with the head it was published with.
+
+    The parts stand as `encoder` and `head`, as in every classifier; the forward pass is
+    the published one, as only that knows how the two are joined.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        A `…ForSequenceClassification`.
+    """
+
+    def __init__(self, network: transformers.PreTrainedModel) -> None:
+        base = network.base_model
+        head = {name: child for name, child in network.named_children() if child is not base}
+        super().__init__(base, nn.ModuleDict(head), frozen=True)
+        self.n_classes = len(network.config.id2label)
+        # In a tuple, lest its weights be registered a second time.
+        self._whole = (network,)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give logits of shape (B, C), always float32."""
+        output = self._whole[0](input_ids=input_ids, attention_mask=attention_mask.long())
+        return cast(torch.Tensor, output.logits).float()
+
+
+def make(
+    spec: Mapping[str, Any], location: Location | None, weights: bool
+) -> tuple[Tokenizer, Encoder | Classifier]:
+    """Make a tokenizer and an encoder out of a fetched checkpoint.
+
+    Parameters
+    ----------
+    spec : mapping
+        The catalogue entry. `train: none` keeps the checkpoint's own head; otherwise
+        `pooling` (`cls`, `mean` or `last`) says how features are made for a head of ours.
+    location : Location or None
+        The checkpoint's files, in one folder.
+    weights : bool
+        Whether to read the weights; without them the values may be anything.
+
+    Returns
+    -------
+    tuple of Tokenizer and (Encoder or Classifier)
+        A `Classifier` where the own head is kept.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, damaged, needs code from a hub, or lacks a tensor.
+    """
+    if location is None:
+        raise InputError("an encoder of kind hf needs a source: name one in the catalogue.")
+    folder = location.weights.parent
+    own_head = keeps_own_head(spec)
+    automatic = (
+        transformers.AutoModelForSequenceClassification if own_head else transformers.AutoModel
+    )
+    network = _read(folder, automatic) if weights else _blank(folder, automatic)
+    tokenizer = _tokenizer(folder)
+    _check_vocabulary(tokenizer, network, folder)
+    # A decoder's head looks for the last token that is not padding.
+    network.config.pad_token_id = tokenizer.pad_id
+    network.config.use_cache = False
+    if own_head:
+        return tokenizer, OwnHead(network)
+    width = int(network.config.hidden_size)
+    return tokenizer, Pooled(_Hidden(network), width, str(spec.get("pooling", "cls")))
+
+
+def _config(folder: Path) -> transformers.PretrainedConfig:
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder / 'config.json'}: there is no such file; fetch it again.")
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: transformers has no such model ({_first_line(error)}); "
+            "models that need code from a hub are not supported."
+        ) from error
+    return cast(transformers.PretrainedConfig, config)
+
+
+def _blank(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
+    return cast(transformers.PreTrainedModel, automatic.from_config(_config(folder)))
+
+
+def _read(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        network, report = automatic.from_pretrained(
+            folder,
+            config=_config(folder),
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except InputError:
+        raise
+    # Damaged files, other shapes and unknown classes raise errors of many types.
+    except Exception as error:
+        raise InputError(
+            f"{folder / 'model.safetensors'}: this checkpoint cannot be read "
+            f"({_first_line(error)}); remove it and fetch it again."
+        ) from error
+    # transformers fills what is missing with random values, and only warns.
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise InputError(
+            f"{folder / 'model.safetensors'}: tensor {missing[0]} is missing; "
+            "use a checkpoint of this very model."
+        )
+    return cast(transformers.PreTrainedModel, network)
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    path = folder / "tokenizer.json"
+    return BpeTokenizer.load(path) if path.is_file() else HubTokenizer(folder)
+
+
+def _check_vocabulary(
+    tokenizer: Tokenizer, network: transformers.PreTrainedModel, folder: Path
+) -> None:
+    known = int(network.config.vocab_size)
+    if tokenizer.vocab_size > known:
+        raise InputError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model knows "
+            f"{known}; use the tokenizer of this model."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
