@@ -1,0 +1,259 @@
+"""What a configuration must fulfil beyond its schema, and errors a user can act on."""
+
+import os
+from collections.abc import Iterable, Mapping, MutableMapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from genosiege.errors import InputError
+
+SPLITS = ("train", "dev", "test")
+RUN_CATALOGUES = ("tasks", "encoders", "attacks")
+
+
+def place(path: Iterable[str | int]) -> str:
+    """Write a path of keys and list indices as `run/tasks[0]`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f"/{step}"
+    return text.lstrip("/")
+
+
+def normalise(config: MutableMapping[str, Any]) -> None:
+    """Turn each constraint's `off`, which YAML reads as false, into the word."""
+    for constraint in config.get("constraints", {}).values():
+        if constraint.get("mode") is False:
+            constraint["mode"] = "off"
+
+
+def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
+    """Check what a schema cannot say.
+
+    Parameters
+    ----------
+    config : mapping
+        A configuration that fulfils the schema.
+    folder : Path
+        What relative paths start from, the working directory.
+
+    Raises
+    ------
+    InputError
+        If `run` names what no catalogue has, if a local source of the run does not
+        exist, if two settings contradict each other, or if the results folder cannot
+        be made.
+    """
+    _check_names(config)
+    for name in config["run"]["tasks"]:
+        _check_task(name, config["tasks"][name], folder)
+    for name in config["run"]["encoders"]:
+        _check_encoder(name, config["encoders"][name], folder)
+    _check_constraints(config.get("constraints", {}), folder)
+    _check_results(config["run"]["name"], folder)
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    for catalogue in RUN_CATALOGUES:
+        for index, name in enumerate(config["run"].get(catalogue, [])):
+            if name not in config[catalogue]:
+                raise InputError(
+                    f'config, {place(["run", catalogue, index])}, "{name}": `{catalogue}` has no '
+                    f"such entry; add it there or take one of: {_listing(config[catalogue])}."
+                )
+
+
+def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
+    source = task["source"]
+    where = place(["tasks", name, "source"])
+    if source["kind"] == "path":
+        for split in SPLITS:
+            path = source["path"].replace("{split}", split)
+            if not (folder / path).is_file():
+                raise InputError(
+                    f'config, {where}/path, "{path}": the split {split} has no such file; '
+                    "put it there or correct the path."
+                )
+    if source["kind"] == "simulate" and source["tss_index"] >= source["length"]:
+        raise InputError(
+            f"config, {where}/tss_index, {source['tss_index']}: this lies outside sequences of "
+            f"{source['length']} bp; give an offset below the length."
+        )
+
+
+def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
+    source = encoder.get("source", {})
+    if source.get("kind") == "path" and not (folder / source["path"]).is_dir():
+        raise InputError(
+            f'config, {place(["encoders", name, "source", "path"])}, "{source["path"]}": there is '
+            "no such folder with a checkpoint; put it there or correct the path."
+        )
+    shape = encoder.get("architecture", {})
+    heads = shape.get("num_attention_heads")
+    if heads and shape["hidden_size"] % heads:
+        where = place(["encoders", name, "architecture", "num_attention_heads"])
+        raise InputError(
+            f"config, {where}, {heads}: the heads do not divide hidden_size "
+            f"{shape['hidden_size']}; change one of the two."
+        )
+    if shape.get("kernel_size", 1) % 2 == 0:
+        where = place(["encoders", name, "architecture", "kernel_size"])
+        raise InputError(
+            f"config, {where}, {shape['kernel_size']}: a filter has an odd width; "
+            f"take {shape['kernel_size'] + 1}."
+        )
+
+
+def _check_constraints(constraints: Mapping[str, Any], folder: Path) -> None:
+    for index, path in enumerate(constraints.get("motifs", {}).get("jaspar", [])):
+        if not (folder / path).is_file():
+            where = place(["constraints", "motifs", "jaspar", index])
+            raise InputError(
+                f'config, {where}, "{path}": there is no such file; put it there or correct the '
+                "path."
+            )
+    for index, (start, end) in enumerate(
+        constraints.get("edit_mask", {}).get("editable") or []
+    ):
+        if start >= end:
+            where = place(["constraints", "edit_mask", "editable", index])
+            raise InputError(
+                f"config, {where}, [{start}, {end}]: an interval ends after its start; "
+                "correct one of the two."
+            )
+
+
+def _check_results(name: str, folder: Path) -> None:
+    parts = ["results", name]
+    for depth in range(1, len(parts) + 1):
+        path = Path(*parts[:depth])
+        if not os.path.lexists(folder / path):
+            continue
+        if not (folder / path).is_dir():
+            raise InputError(
+                f'config, run/name, "{name}": the results go to results/{name}, but {path} is '
+                "a file; remove it or choose another name."
+            )
+        if not os.access(folder / path, os.W_OK | os.X_OK):
+            raise InputError(
+                f'config, run/name, "{name}": the results go to results/{name}, but the folder '
+                f"{path} cannot be written; change its permissions or choose another name."
+            )
+
+
+def reworded(error: Any) -> str:
+    """Say what a schema error means in one line.
+
+    Parameters
+    ----------
+    error : jsonschema.ValidationError or Exception
+        What Snakemake's `validate` failed with.
+
+    Returns
+    -------
+    str
+        `config, place, value: what is wrong; what to do.`
+    """
+    if not hasattr(error, "validator"):
+        return f"config: {' '.join(str(error).split())}; correct the configuration."
+    where = ", ".join(filter(None, ["config", place(error.absolute_path)]))
+    value = error.instance
+    limit = error.validator_value
+    shown = f"{where}, {_shown(value)}"
+    match error.validator:
+        case "additionalProperties" | "propertyNames":
+            return _unknown_key(error, where)
+        case "required":
+            missing = next(key for key in limit if key not in value)
+            return f'{where}, "{missing}": this key is missing; add it.'
+        case "dependentRequired":
+            key = next(key for key in limit if key in value and set(limit[key]) - set(value))
+            missing = ", ".join(sorted(set(limit[key]) - set(value)))
+            return f'{where}, "{key}": it needs {missing} beside it; add that or leave both out.'
+        case "oneOf" if "source" in value:
+            return (
+                f'{where}, "source": an encoder has a source or is trained from scratch with '
+                "an architecture, not both; leave one out."
+            )
+        case "oneOf":
+            return (
+                f'{where}, "source": this key is missing; add it, or architecture and '
+                "pretraining for an encoder trained from scratch."
+            )
+        case "type":
+            return f"{shown}: this has to be {_types(limit)}; correct it{_yaml_hint(value)}."
+        case "enum":
+            choices = ", ".join(str(choice) for choice in limit if choice is not False)
+            return f"{shown}: there is no such choice; take one of: {choices}."
+        case "const":
+            return f"{shown}: only {_shown(limit)} is possible here; correct it or leave it out."
+        case "minimum":
+            return f"{shown}: this has to be at least {limit}; correct it."
+        case "exclusiveMinimum":
+            return f"{shown}: this has to be above {limit}; correct it."
+        case "maximum":
+            return f"{shown}: this has to be at most {limit}; correct it."
+        case "minItems":
+            return f"{shown}: this list needs at least {limit} entries; add to it."
+        case "maxItems":
+            return f"{shown}: this list has at most {limit} entries; take some away."
+        case "uniqueItems":
+            return f"{shown}: an entry is there twice; remove one."
+        case "minLength":
+            return f"{shown}: this is empty; fill it in."
+        case "pattern":
+            return f"{shown}: {_pattern(limit)}; correct it."
+        case _:
+            return f"{where}: {' '.join(error.message.split())}; correct it."
+
+
+def _unknown_key(error: Any, where: str) -> str:
+    known = sorted(error.schema.get("properties", {}))
+    unknown = next((key for key in error.instance if key not in known), "")
+    close = get_close_matches(str(unknown), known, n=1)
+    hint = f"did you mean {close[0]}? The keys here are" if close else "the keys here are"
+    return f'{where}, "{unknown}": there is no such key; {hint}: {_listing(known)}.'
+
+
+def _pattern(pattern: str) -> str:
+    if "split" in pattern:
+        return "{split} has to stand where train, dev or test goes"
+    if "0-9a-f" in pattern:
+        return "a sha256 digest has 64 hexadecimal digits"
+    if "/" in pattern:
+        return "a repository is written owner/name"
+    return "a name has letters, digits, hyphens and underscores only"
+
+
+def _types(types: str | list[str]) -> str:
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a section with keys",
+        "null": "null",
+    }
+    return " or ".join(words[name] for name in ([types] if isinstance(types, str) else types))
+
+
+def _yaml_hint(value: Any) -> str:
+    """Explain YAML's oldest trap: a power of ten without a point is text."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    return f" (YAML reads {value} as text; write {number!r}, a number with a point)"
+
+
+def _shown(value: Any, width: int = 60) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value).replace("None", "null")
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _listing(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "(none)"
