@@ -112,9 +112,7 @@ def _check_constraints(constraints: Mapping[str, Any], folder: Path) -> None:
                 f'config, {where}, "{path}": there is no such file; put it there or correct the '
                 "path."
             )
-    for index, (start, end) in enumerate(
-        constraints.get("edit_mask", {}).get("editable") or []
-    ):
+    for index, (start, end) in enumerate(constraints.get("edit_mask", {}).get("editable") or []):
         if start >= end:
             where = place(["constraints", "edit_mask", "editable", index])
             raise InputError(

@@ -6,7 +6,7 @@ nothing else.
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "genosiege"
@@ -66,7 +66,7 @@ def module_file(name: str, root: Path) -> Path | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def imported_files(path: Path, root: Path) -> tuple[Path, ...]:
     """List the library's files that one file imports itself, parents included."""
     files: dict[Path, None] = {}

@@ -1,0 +1,59 @@
+# Every target makes its own environment in .venv first. Needs Python >= 3.11 and its venv module.
+
+PYTHON ?= python3
+CORES ?= 2
+VENV := .venv
+STAMP := $(VENV)/.installed
+SNAKEMAKE := snakemake --cores $(CORES)
+DEMO := --configfile config/config.yaml config/demo.yaml
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help demo test test-full results lint unlock clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Error: $(PYTHON) is older than 3.11; call make PYTHON=python3.12, say."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## simulated promoters, a small DNABERT-2, an attack, a report: minutes, offline
+	$(SNAKEMAKE) --quiet rules $(DEMO)
+	$(SNAKEMAKE) --quiet rules $(DEMO) --report results/demo/report.html
+	@echo
+	@echo "Made: simulated promoters, a small DNABERT-2 with its classifier, a genetic attack on it,"
+	@echo "tables (results/demo/tables/) and figures (results/demo/figures/)."
+	@echo "Open results/demo/report.html in a browser."
+
+test: $(STAMP)  ## all tests that need no real data
+	pytest -m "not real"
+
+test-full: $(STAMP)  ## also the tests on the real data of ../shared
+	pytest
+
+results: $(STAMP)  ## the experiments on real data that the README quotes; can be resumed
+	@for overlay in config/results/*.yaml; do \
+	    test -e "$$overlay" || { echo "Error: config/results/ has no experiment."; exit 1; }; \
+	    echo "$$overlay"; \
+	    $(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$overlay" || exit 1; \
+	done
+
+lint: $(STAMP)  ## format and static checks
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow
+	snakemake --lint
+	snakemake --lint $(DEMO)
+	mypy
+
+unlock: $(STAMP)  ## remove the lock that a killed snakemake left
+	snakemake --unlock --cores 1
+
+clean:  ## remove the environment and caches; results and downloads stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info workflow/scripts/*.egg-info
