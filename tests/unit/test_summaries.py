@@ -1,0 +1,289 @@
+"""Report tables against small tables computed by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from genosiege import files
+from genosiege.errors import InputError
+from genosiege.sequence import positions, summaries
+from genosiege.statistics import wilson_interval
+
+CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
+
+
+def attack_row(name: str, attack_seed: int = 0, **changes: Any) -> dict[str, Any]:
+    row = {
+        "attack_seed": attack_seed,
+        "id": name,
+        "label": 1,
+        "original": "A" * 20,
+        "edits": "",
+        "n_edits": 0,
+        "p_true_before": 0.9,
+        "p_true_after": 0.8,
+        "correct_before": True,
+        "success_drop": False,
+        "success_flip": False,
+        "confidence_drop": 0.1,
+        "n_queries": 100,
+        "n_queries_unique": 80,
+        "stop_reason": "patience",
+    }
+    return row | changes
+
+
+def flip(name: str, n_edits: int, attack_seed: int = 0, **changes: Any) -> dict[str, Any]:
+    edits = ";".join(f"{position}:A>G" for position in range(n_edits))
+    success = {"success_flip": True, "success_drop": True, "p_true_after": 0.3}
+    return attack_row(
+        name,
+        attack_seed,
+        **success,
+        n_edits=n_edits,
+        edits=edits,
+        confidence_drop=0.6,
+        n_queries=20,
+        n_queries_unique=10,
+        stop_reason="success",
+        **changes,
+    )
+
+
+def skipped(name: str, attack_seed: int = 0) -> dict[str, Any]:
+    return attack_row(
+        name,
+        attack_seed,
+        correct_before=False,
+        p_true_before=0.2,
+        p_true_after=0.2,
+        confidence_drop=0.0,
+        n_queries=1,
+        n_queries_unique=1,
+        stop_reason="",
+    )
+
+
+def result(rows: list[dict[str, Any]], seed: int = 0) -> summaries.AttackResult:
+    place = ("promoters", "cnn", seed, "baseline", "genetic", "test")
+    return summaries.AttackResult(*place, pd.DataFrame(rows), search_flips_lost=2)
+
+
+@pytest.fixture
+def one_attack_seed() -> summaries.AttackResult:
+    return result([flip("a", 1), flip("b", 4), attack_row("c"), skipped("d")])
+
+
+def test_attack_summary_of_one_attack_seed(one_attack_seed: summaries.AttackResult) -> None:
+    row = summaries.attacks_table([one_attack_seed]).iloc[0]
+
+    counts = ["n_sequences", "n_attack_seeds", "n_correct", "n_runs", "n_flips"]
+    assert row[counts].tolist() == [4, 1, 3, 3, 2]
+    assert row["clean_accuracy"] == 0.75
+    assert row["robust_accuracy"] == 0.25
+    low, high = wilson_interval(1, 4)
+    assert row["robust_accuracy_low"] == pytest.approx(low)
+    assert row["robust_accuracy_high"] == pytest.approx(high)
+    assert row["flip_rate"] == pytest.approx(2 / 3)
+    assert row["flip_rate_high"] == pytest.approx(wilson_interval(2, 3).high)
+    assert row["success_drop_rate"] == pytest.approx(2 / 3)
+    medians = ["median_edits", "median_queries", "median_queries_success", "median_queries_unique"]
+    assert row[medians].tolist() == [2.5, 20, 20, 10]
+    assert row["mean_confidence_drop"] == pytest.approx(1.3 / 3)
+    assert row["mean_confidence_drop_low"] < 1.3 / 3 < row["mean_confidence_drop_high"]
+    assert row["flips_lost_on_rescoring"] == 2
+    assert row[["stop_success", "stop_patience", "stop_exhausted"]].tolist() == [2, 1, 0]
+
+
+def test_each_attack_seed_counts_and_the_interval_does_not_shrink() -> None:
+    once = [flip("a", 1), flip("b", 4), attack_row("c"), skipped("d")]
+    again = [row | {"attack_seed": 1} for row in once]
+
+    single = summaries.attacks_table([result(once)]).iloc[0]
+    double = summaries.attacks_table([result(once + again)]).iloc[0]
+
+    assert double[["n_sequences", "n_attack_seeds", "n_correct", "n_runs"]].tolist() == [4, 2, 3, 6]
+    for name in ("clean_accuracy", "robust_accuracy", "flip_rate"):
+        columns = [name, f"{name}_low", f"{name}_high"]
+        assert double[columns].tolist() == pytest.approx(single[columns].tolist())
+
+
+def test_attack_on_a_model_that_knows_nothing_has_no_flip_rate() -> None:
+    row = summaries.attacks_table([result([skipped("a"), skipped("b")])]).iloc[0]
+
+    assert row["robust_accuracy"] == 0
+    assert np.isnan(row["flip_rate"])
+    assert (row["flip_rate_low"], row["flip_rate_high"]) == (0, 1)
+    assert np.isnan(row["mean_confidence_drop_low"])
+
+
+def test_attack_without_a_success_has_no_median_of_edits() -> None:
+    row = summaries.attacks_table([result([attack_row("a"), attack_row("b")])]).iloc[0]
+
+    assert row["robust_accuracy"] == 1
+    assert np.isnan(row["median_edits"])
+
+
+def test_robust_accuracy_falls_where_the_flips_lie(
+    one_attack_seed: summaries.AttackResult,
+) -> None:
+    curve = summaries.robust_accuracy_table([one_attack_seed])
+
+    assert curve["edit_budget"].tolist() == list(range(11))
+    assert curve["robust_accuracy"].tolist() == [0.75] + [0.5] * 3 + [0.25] * 7
+    assert set(curve["seed"]) == {"0"}
+    assert curve["robust_accuracy_high"].iloc[0] == pytest.approx(wilson_interval(3, 4).high)
+
+
+def test_several_model_seeds_add_their_mean_to_the_curve() -> None:
+    results = [result([flip("a", 1), attack_row("b")], 3), result([flip("a", 2), flip("b", 2)], 1)]
+
+    curve = summaries.robust_accuracy_table(results)
+
+    assert curve["seed"].drop_duplicates().tolist() == ["1", "3", "all"]
+    mean = curve[curve["seed"] == "all"]["robust_accuracy"].tolist()
+    assert mean == [1.0, 0.75] + [0.25] * 9
+
+
+def test_seeds_are_summarised_as_mean_and_standard_deviation() -> None:
+    baseline = summaries.baseline_table([metrics(0, 0.8), metrics(1, 0.9)])
+    results = [result([flip("a", 1), attack_row("b")], 0), result([flip("a", 2), flip("b", 2)], 1)]
+
+    table = summaries.seeds_table(baseline, results).set_index("measure")
+
+    assert table.loc["accuracy", ["n_seeds", "mean", "sd"]].tolist() == pytest.approx(
+        [2, 0.85, 0.05 * 2**0.5]
+    )
+    assert table.loc["robust_accuracy", ["mean", "sd"]].tolist() == pytest.approx(
+        [0.25, 0.25 * 2**0.5]
+    )
+    assert table.loc["robust_accuracy", "low"] < 0.25 < table.loc["robust_accuracy", "high"]
+    assert np.isnan(table.loc["accuracy", "low"])
+
+
+def test_one_seed_has_no_standard_deviation(one_attack_seed: summaries.AttackResult) -> None:
+    table = summaries.seeds_table(summaries.baseline_table([metrics(0, 0.8)]), [one_attack_seed])
+
+    assert table["sd"].isna().all()
+
+
+def metrics(seed: int, accuracy: float) -> dict[str, Any]:
+    return {
+        "task": "promoters",
+        "encoder": "cnn",
+        "seed": seed,
+        "stage": "baseline",
+        "n": 100,
+        "accuracy": accuracy,
+        "mcc": 0.6,
+        "f1": 0.8,
+        "auroc": 0.87,
+        "ece": 0.05,
+        "mean_margin": 1.5,
+        "parameters": {"trainable": 10, "frozen": 90, "total": 100},
+    }
+
+
+def test_baseline_table_sorts_models_and_adds_wilson_intervals() -> None:
+    table = summaries.baseline_table([metrics(1, 0.9), metrics(0, 0.8)])
+
+    assert table["seed"].tolist() == [0, 1]
+    assert table["accuracy_low"].iloc[0] == pytest.approx(wilson_interval(80, 100).low)
+    assert table["parameters_frozen"].tolist() == [90, 90]
+
+
+CARD = {
+    "n_classes": 2,
+    "splits": {
+        split: {
+            "rows": {"official": 12, "used": 10},
+            "class_balance": {"official": {"0": 6, "1": 6}, "used": {"0": 4, "1": 6}},
+            "length": {"min": 70, "median": 70.0, "max": 71},
+            "duplicates": 3,
+            "conflicting_labels": 1,
+            "ambiguous_characters": 0,
+        }
+        for split in ("train", "test")
+    },
+    "overlaps": [{"splits": ["train", "test"], "sequences": 2, "rows": [5, 2]}],
+}
+
+
+def test_data_table_counts_overlaps_from_the_side_of_each_split() -> None:
+    table = summaries.data_table({"promoters": CARD}).set_index("split")
+
+    assert table.loc["train", "overlap_test"] == 5
+    assert table.loc["test", "overlap_train"] == 2
+    assert table["overlap_dev"].isna().all()
+    assert table.loc["test", "class_counts"] == "0:4;1:6"
+    assert table.loc["test", ["n_official", "n_used"]].tolist() == [12, 10]
+
+
+def test_read_attack_takes_names_from_the_path_and_losses_from_the_schema(tmp_path: Path) -> None:
+    place = "sequence/promoters/cnn/seed2/mixed/round3/attacks/genetic/test.parquet"
+    table = pd.DataFrame([flip("a", 1)])
+    files.write_parquet(table, tmp_path / place, {"search_flips_lost": "7"})
+
+    found = summaries.read_attack(str(tmp_path / place))
+
+    assert found[:6] == ("promoters", "cnn", 2, "mixed/round3", "genetic", "test")
+    assert found.search_flips_lost == 7
+
+
+def test_read_attack_names_the_missing_column(tmp_path: Path) -> None:
+    path = tmp_path / "t/e/seed0/baseline/attacks/genetic/test.parquet"
+    files.write_parquet(pd.DataFrame([flip("a", 1)]).drop(columns="n_edits"), path)
+
+    with pytest.raises(InputError, match=r"test\.parquet: column n_edits is missing"):
+        summaries.read_attack(str(path))
+
+
+def test_every_column_is_defined_in_its_caption(one_attack_seed: summaries.AttackResult) -> None:
+    baseline = summaries.baseline_table([metrics(0, 0.8)])
+    tables = {
+        "data": summaries.data_table({"promoters": CARD}),
+        "baseline": baseline,
+        "attacks": summaries.attacks_table([one_attack_seed]),
+        "robust_accuracy": summaries.robust_accuracy_table([one_attack_seed]),
+        "seeds": summaries.seeds_table(baseline, [one_attack_seed]),
+    }
+    for name, table in tables.items():
+        caption = (CAPTIONS / f"{name}.rst").read_text()
+        missing = [column for column in table if f"``{column}``" not in caption]
+        assert not missing, f"{name}.rst does not define {missing}"
+
+
+def test_edit_positions_keep_the_row_they_came_from() -> None:
+    found = positions.edit_positions(pd.Series(["12:A>G;40:C>T", "", "3:G>A"]))
+
+    assert list(found.items()) == [(0, 12), (0, 40), (2, 3)]
+
+
+@pytest.mark.parametrize("edits", ["12", "x:A>G", "1:A>G,2:A>G"])
+def test_edit_positions_refuse_what_is_no_edit(edits: str) -> None:
+    with pytest.raises(InputError, match="an edit is written"):
+        positions.edit_positions(pd.Series([edits]))
+
+
+def test_edits_in_one_half_are_twice_as_dense_there() -> None:
+    rows = pd.DataFrame([flip(str(number), 10) for number in range(50)])
+
+    density = positions.edit_density(rows, 2, np.random.default_rng(0))
+
+    assert density.edges.tolist() == [0, 10, 20]
+    assert density.fold.tolist() == [2.0, 0.0]
+    assert density.null_high[0] < 2 and density.null_low[1] > 0
+
+
+def test_evenly_spread_edits_stay_within_the_band_of_an_even_spread() -> None:
+    generator = np.random.default_rng(1)
+    edits = [f"{position}:A>G" for position in generator.integers(300, size=2000)]
+    rows = pd.DataFrame({"id": range(2000), "original": "A" * 300, "edits": edits})
+
+    density = positions.edit_density(rows, 20, generator)
+
+    inside = (density.null_low <= density.fold) & (density.fold <= density.null_high)
+    assert inside.sum() >= 17
+    assert ((density.low < 1) & (1 < density.high)).sum() >= 17
