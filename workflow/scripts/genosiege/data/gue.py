@@ -56,9 +56,7 @@ class Prepared(NamedTuple):
     card: dict[str, Any]
 
 
-def read(
-    path: str | os.PathLike[str], n_classes: int = 2, ambiguous: Ambiguous = "error"
-) -> Split:
+def read(path: str | os.PathLike[str], n_classes: int = 2, ambiguous: Ambiguous = "error") -> Split:
     """Read and validate one CSV file with the columns sequence and label.
 
     Parameters
@@ -224,8 +222,7 @@ def describe(
         "n_classes": n_classes,
         "ambiguous": ambiguous,
         "splits": {
-            name: _describe_split(split, tables[name], n_classes)
-            for name, split in splits.items()
+            name: _describe_split(split, tables[name], n_classes) for name, split in splits.items()
         },
         "overlaps": [
             {"splits": [first, second], **_overlap(splits[first].table, splits[second].table)}
@@ -365,8 +362,7 @@ def _refuse(
     character = sequences.iloc[row][position]
     if character in AMBIGUITY_CODES:
         what = (
-            "this IUPAC code stands for more than one base; correct the row or set "
-            "ambiguous: to_N."
+            "this IUPAC code stands for more than one base; correct the row or set ambiguous: to_N."
         )
     else:
         what = "this is no nucleotide (A, C, G, T or N); correct the row."
