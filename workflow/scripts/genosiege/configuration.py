@@ -1,6 +1,8 @@
 """What a configuration must fulfil beyond its schema, and errors a user can act on."""
 
+import json
 import os
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -191,10 +193,12 @@ def reworded(error: Any) -> str:
             return f"{shown}: this has to be above {limit}; correct it."
         case "maximum":
             return f"{shown}: this has to be at most {limit}; correct it."
+        case "exclusiveMaximum":
+            return f"{shown}: this has to be below {limit}; correct it."
         case "minItems":
-            return f"{shown}: this list needs at least {limit} entries; add to it."
+            return f"{shown}: this list needs at least {_entries(limit)}; add to it."
         case "maxItems":
-            return f"{shown}: this list has at most {limit} entries; take some away."
+            return f"{shown}: this list has at most {_entries(limit)}; take some away."
         case "uniqueItems":
             return f"{shown}: an entry is there twice; remove one."
         case "minLength":
@@ -237,20 +241,22 @@ def _types(types: str | list[str]) -> str:
 
 
 def _yaml_hint(value: Any) -> str:
-    """Explain YAML's oldest trap: a power of ten without a point is text."""
-    if not isinstance(value, str):
+    """Explain YAML's oldest trap: a power of ten without point or sign is text."""
+    power = re.fullmatch(r"([0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)", str(value))
+    if not isinstance(value, str) or power is None:
         return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    return f" (YAML reads {value} as text; write {number!r}, a number with a point)"
+    whole, fraction, sign, exponent = power.groups()
+    number = f"{whole}{fraction or '.0'}e{sign or '+'}{exponent}"
+    return f" (YAML reads {value} as text; write {number}, with point and sign)"
 
 
 def _shown(value: Any, width: int = 60) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value).replace("None", "null")
-    text = " ".join(text.split())
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _entries(count: int) -> str:
+    return f"{count} entry" if count == 1 else f"{count} entries"
 
 
 def _listing(names: Iterable[str]) -> str:

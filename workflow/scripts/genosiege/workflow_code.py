@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = "genosiege"
 
 ENCODER_MODULES = {
-    "dnabert2": "genosiege.sequence.dnabert2",
+    "dnabert2": "genosiege.sequence.dnabert2_encoder",
     "hf": "genosiege.sequence.huggingface",
     "cnn": "genosiege.sequence.cnn",
 }
