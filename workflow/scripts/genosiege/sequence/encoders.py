@@ -1,8 +1,8 @@
 """The registry of encoders, and the one interface through which a model is made, kept and read.
 
-A kind of encoder is a module of this folder with a function `make(spec, weights, location)`
-that gives a tokenizer and an `Encoder`, or a whole `Classifier` where the checkpoint brings
-its own head. It is imported by name, so that a job depends on the kind it uses only.
+A kind of encoder is a module of this folder with two functions: `make_tokenizer`, and `make`,
+which gives an `Encoder`, or a whole `Classifier` where the checkpoint brings its own head. It
+is imported by name, so that a job depends on the kind it uses only.
 """
 
 import importlib
@@ -15,98 +15,17 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from genosiege import files, runtime
 from genosiege.errors import InputError
+from genosiege.sequence.networks import Classifier, Encoder, make_head
 from genosiege.sequence.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-MODULES = {"dnabert2": "dnabert2", "hf": "huggingface", "cnn": "cnn"}
+MODULES = {"dnabert2": "dnabert2_encoder", "hf": "huggingface", "cnn": "cnn"}
 # What of an encoder's configuration decides the meaning of stored weights.
 _IDENTITY = ("kind", "frozen", "train", "pooling", "architecture")
-
-
-class Encoder(nn.Module):
-    """A network from token ids (B, T) and their mask (B, T) to features (B, `width`)."""
-
-    width: int
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Give the features; positions where `attention_mask` is False have no influence."""
-        raise NotImplementedError
-
-
-class Classifier(nn.Module):
-    """An encoder with a head on its features.
-
-    Parameters
-    ----------
-    encoder : Module
-        Gives features of shape (B, width).
-    head : Module
-        Gives logits of shape (B, C).
-    frozen : bool
-        Keep the encoder's weights as they are: no gradients, and evaluation mode always.
-    """
-
-    def __init__(self, encoder: nn.Module, head: nn.Module, frozen: bool) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-        self.frozen = frozen
-        if frozen:
-            encoder.requires_grad_(False)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Give logits of shape (B, C), always float32."""
-        return cast(torch.Tensor, self.head(self.encoder(input_ids, attention_mask))).float()
-
-    def train(self, mode: bool = True) -> "Classifier":
-        """Set the mode; a frozen encoder stays in evaluation mode."""
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
-        return self
-
-
-class Pooled(Encoder):
-    """Features of one vector per sequence, out of a network's last hidden state.
-
-    Parameters
-    ----------
-    network : Module
-        Called with (input_ids, attention_mask); gives hidden states (B, T, width).
-    width : int
-        Size of a hidden state.
-    pooling : str
-        `cls` the first position, `last` the last real one, `mean` the mean of the real ones.
-
-    Raises
-    ------
-    InputError
-        If there is no such pooling.
-    """
-
-    def __init__(self, network: nn.Module, width: int, pooling: str) -> None:
-        super().__init__()
-        if pooling not in ("cls", "mean", "last"):
-            raise InputError(f'pooling "{pooling}": choose cls, mean or last.')
-        self.network = network
-        self.width = width
-        self.pooling = pooling
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Give features of shape (B, width)."""
-        hidden: torch.Tensor = self.network(input_ids, attention_mask)
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        if self.pooling == "last":
-            last = attention_mask.sum(dim=1) - 1
-            return hidden[torch.arange(len(hidden), device=hidden.device), last]
-        real = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
 
 
 class Location(NamedTuple):
@@ -120,9 +39,12 @@ class Location(NamedTuple):
 class _Kind(Protocol):
     """What a kind's module offers."""
 
+    def make_tokenizer(self, spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
+        """Make the tokenizer alone."""
+
     def make(
         self, spec: Mapping[str, Any], location: Location | None, weights: bool
-    ) -> tuple[Tokenizer, Encoder | Classifier]:
+    ) -> Encoder | Classifier:
         """Make the encoder; without `weights` the values may be anything."""
 
 
@@ -172,17 +94,6 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
         yield
 
 
-def make_head(width: int, n_classes: int) -> nn.Sequential:
-    """Dropout .1 → Linear(h, h/2) → ReLU → Dropout .1 → Linear(h/2, n_classes)."""
-    return nn.Sequential(
-        nn.Dropout(0.1),
-        nn.Linear(width, width // 2),
-        nn.ReLU(),
-        nn.Dropout(0.1),
-        nn.Linear(width // 2, n_classes),
-    )
-
-
 def keeps_own_head(spec: Mapping[str, Any]) -> bool:
     """Whether the checkpoint's own head is used as it is."""
     return spec.get("train") == "none"
@@ -228,6 +139,11 @@ def locate(paths: Sequence[str]) -> Location | None:
     return location
 
 
+def make_tokenizer(spec: Mapping[str, Any], paths: Sequence[str]) -> Tokenizer:
+    """Make an encoder's tokenizer without the encoder; arguments and errors as for `build`."""
+    return _module(spec).make_tokenizer(spec, locate(paths))
+
+
 def build(
     spec: Mapping[str, Any],
     paths: Sequence[str],
@@ -256,6 +172,13 @@ def build(
     return _assemble(spec, paths, n_classes, rng, weights=True)
 
 
+def _module(spec: Mapping[str, Any]) -> _Kind:
+    kind = str(spec["kind"])
+    if kind not in MODULES:
+        raise InputError(f'encoder kind "{kind}": choose one of {", ".join(MODULES)}.')
+    return cast(_Kind, importlib.import_module(f"genosiege.sequence.{MODULES[kind]}"))
+
+
 def _assemble(
     spec: Mapping[str, Any],
     paths: Sequence[str],
@@ -263,16 +186,14 @@ def _assemble(
     rng: np.random.Generator | None,
     weights: bool,
 ) -> SequenceModel:
-    kind = str(spec["kind"])
-    if kind not in MODULES:
-        raise InputError(f'encoder kind "{kind}": choose one of {", ".join(MODULES)}.')
-    module = cast(_Kind, importlib.import_module(f"genosiege.sequence.{MODULES[kind]}"))
+    module = _module(spec)
     location = locate(paths)
     frozen = is_frozen(spec)
     if frozen and location is None:
-        raise InputError(f"encoder kind {kind}: only a pretrained encoder can be frozen.")
+        raise InputError(f"encoder kind {spec['kind']}: only a pretrained encoder can be frozen.")
     with seeded(rng or runtime.stream("encoders", "fresh weights")):
-        tokenizer, made = module.make(spec, location, weights)
+        tokenizer = module.make_tokenizer(spec, location)
+        made = module.make(spec, location, weights)
         if isinstance(made, Encoder):
             made = Classifier(made, make_head(made.width, n_classes), frozen)
     digest = files.sha256(location.weights) if frozen and location is not None else None

@@ -11,7 +11,8 @@ import transformers
 from torch import nn
 
 from genosiege.errors import InputError
-from genosiege.sequence.encoders import Classifier, Encoder, Location, Pooled, keeps_own_head
+from genosiege.sequence.encoders import Location, keeps_own_head
+from genosiege.sequence.networks import Classifier, Encoder, Pooled
 from genosiege.sequence.tokenizer import BpeTokenizer, Tokenizer, Tokens
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class OwnHead(Classifier):
         base = network.base_model
         head = {name: child for name, child in network.named_children() if child is not base}
         super().__init__(base, nn.ModuleDict(head), frozen=True)
-        self.n_classes = len(network.config.id2label)
+        self.n_classes = len(network.config.id2label or ())
         # In a tuple, lest its weights be registered a second time.
         self._whole = (network,)
 
@@ -92,10 +93,16 @@ class OwnHead(Classifier):
         return cast(torch.Tensor, output.logits).float()
 
 
-def make(
-    spec: Mapping[str, Any], location: Location | None, weights: bool
-) -> tuple[Tokenizer, Encoder | Classifier]:
-    """Make a tokenizer and an encoder out of a fetched checkpoint.
+def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
+    """Read the checkpoint's tokenizer, from `tokenizer.json` where there is one."""
+    location = _required(location)
+    if location.tokenizer.is_file():
+        return BpeTokenizer.load(location.tokenizer)
+    return HubTokenizer(location.weights.parent)
+
+
+def make(spec: Mapping[str, Any], location: Location | None, weights: bool) -> Encoder | Classifier:
+    """Make an encoder out of a fetched checkpoint.
 
     Parameters
     ----------
@@ -109,7 +116,7 @@ def make(
 
     Returns
     -------
-    tuple of Tokenizer and (Encoder or Classifier)
+    Encoder or Classifier
         A `Classifier` where the own head is kept.
 
     Raises
@@ -117,23 +124,21 @@ def make(
     InputError
         If the checkpoint is missing, damaged, needs code from a hub, or lacks a tensor.
     """
-    if location is None:
-        raise InputError("an encoder of kind hf needs a source: name one in the catalogue.")
-    folder = location.weights.parent
+    folder = _required(location).weights.parent
     own_head = keeps_own_head(spec)
     automatic = (
         transformers.AutoModelForSequenceClassification if own_head else transformers.AutoModel
     )
     network = _read(folder, automatic) if weights else _blank(folder, automatic)
-    tokenizer = _tokenizer(folder)
+    tokenizer = make_tokenizer(spec, location)
     _check_vocabulary(tokenizer, network, folder)
     # A decoder's head looks for the last token that is not padding.
     network.config.pad_token_id = tokenizer.pad_id
     network.config.use_cache = False
     if own_head:
-        return tokenizer, OwnHead(network)
+        return OwnHead(network)
     width = int(network.config.hidden_size)
-    return tokenizer, Pooled(_Hidden(network), width, str(spec.get("pooling", "cls")))
+    return Pooled(_Hidden(network), width, str(spec.get("pooling", "cls")))
 
 
 def _config(folder: Path) -> transformers.PretrainedConfig:
@@ -185,9 +190,10 @@ def _read(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
     return cast(transformers.PreTrainedModel, network)
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
-    path = folder / "tokenizer.json"
-    return BpeTokenizer.load(path) if path.is_file() else HubTokenizer(folder)
+def _required(location: Location | None) -> Location:
+    if location is None:
+        raise InputError("an encoder of kind hf needs a source: name one in the catalogue.")
+    return location
 
 
 def _check_vocabulary(

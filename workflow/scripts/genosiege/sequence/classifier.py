@@ -1,0 +1,340 @@
+"""Training of classifiers: the head alone on cached features, or everything on tokens."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.metrics import matthews_corrcoef
+from torch import nn
+
+from genosiege.errors import InputError
+from genosiege.sequence.encoders import SequenceModel, seeded
+from genosiege.sequence.tokenizer import Tokens
+
+log = logging.getLogger(__name__)
+
+Rows = NDArray[np.int64]
+# Batches that are sorted by length together: enough for little padding, few enough for chance.
+_BATCHES_PER_POOL = 50
+_LARGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """Options of one training, named as in the configuration.
+
+    Attributes
+    ----------
+    epochs : int
+        Most passes over the training split.
+    batch_size : int
+        Sequences per optimiser step.
+    learning_rate : float
+        Highest rate of AdamW; it rises linearly during `warmup` and then falls to 0.
+    weight_decay : float
+        Of AdamW, on matrices only: norms and biases are not decayed.
+    warmup : float
+        Share of all steps in which the rate rises, in [0, 1).
+    patience : int
+        Epochs without a better MCC on the dev split after which training stops.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise InputError(f"training, {name} {value!r}: give a positive integer.")
+        if not self.learning_rate > 0:
+            raise InputError(f"training, learning_rate {self.learning_rate!r}: give a number > 0.")
+        if not self.weight_decay >= 0:
+            raise InputError(f"training, weight_decay {self.weight_decay!r}: give a number ≥ 0.")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"training, warmup {self.warmup!r}: give a share of the steps, < 1.")
+
+    @classmethod
+    def from_config(cls, options: Mapping[str, Any] | None) -> "Training":
+        """Take the options given, and the defaults for the rest."""
+        options = options or {}
+        unknown = set(options) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError(f"training, {min(unknown)}: there is no such option; remove it.")
+        return cls(**options)
+
+
+class Epoch(NamedTuple):
+    """What one pass over the training split gave: its mean loss, then the MCC on dev."""
+
+    epoch: int
+    loss: float
+    dev_mcc: float
+
+
+def train_head(
+    head: nn.Module,
+    train: tuple[NDArray[np.float32], Rows],
+    dev: tuple[NDArray[np.float32], Rows],
+    options: Training,
+    rng: np.random.Generator,
+    device: torch.device | None = None,
+) -> list[Epoch]:
+    """Train a head on cached features; the best state on dev is kept.
+
+    Parameters
+    ----------
+    head : Module
+        Features (B, h) → logits (B, C); changed in place.
+    train, dev : tuple of ndarray (n, h) and ndarray of int (n,)
+        Features and labels.
+    options : Training
+        See there.
+    rng : numpy.random.Generator
+        For the order of the rows and for dropout.
+    device : torch.device, optional
+        Where to train; by default where the head is.
+
+    Returns
+    -------
+    list of Epoch
+        The history, up to where it stopped.
+    """
+    with _borrowed(head, device) as place:
+        features, dev_features = (torch.from_numpy(part[0]).to(place) for part in (train, dev))
+
+        def logits(rows: Rows) -> torch.Tensor:
+            out: torch.Tensor = head(features[torch.from_numpy(rows).to(place)])
+            return out
+
+        def dev_logits() -> NDArray[np.float32]:
+            return head(dev_features).float().cpu().numpy()  # type: ignore[no-any-return]
+
+        lengths = np.ones(len(train[1]), dtype=np.int64)
+        return _fit(head, logits, dev_logits, (train[1], lengths), dev[1], options, rng)
+
+
+def train_end_to_end(
+    model: SequenceModel,
+    train: tuple[Tokens, Rows],
+    dev: tuple[Tokens, Rows],
+    options: Training,
+    rng: np.random.Generator,
+    device: torch.device | None = None,
+) -> list[Epoch]:
+    """Train encoder and head on tokens; the best state on dev is kept.
+
+    Parameters
+    ----------
+    model : SequenceModel
+        Changed in place.
+    train, dev : tuple of Tokens and ndarray of int (n,)
+        Token ids and labels.
+    options, rng, device
+        As in `train_head`.
+
+    Returns
+    -------
+    list of Epoch
+        The history, up to where it stopped.
+    """
+    classifier, (tokens, labels) = model.classifier, train
+    with _borrowed(classifier, device) as place:
+
+        def logits(rows: Rows) -> torch.Tensor:
+            out: torch.Tensor = classifier(*_batch(tokens, rows, model.tokenizer.pad_id, place))
+            return out
+
+        def dev_logits() -> NDArray[np.float32]:
+            return predict(model, dev[0], 4 * options.batch_size, place)
+
+        return _fit(classifier, logits, dev_logits, (labels, tokens.lengths), dev[1], options, rng)
+
+
+def predict(
+    model: SequenceModel,
+    tokens: Tokens,
+    batch_size: int = 128,
+    device: torch.device | None = None,
+) -> NDArray[np.float32]:
+    """Give logits (n, C) of tokenized sequences, in batches of similar length."""
+    return _in_batches(model.classifier, model, tokens, batch_size, device)
+
+
+def encode(
+    model: SequenceModel,
+    tokens: Tokens,
+    batch_size: int = 128,
+    device: torch.device | None = None,
+) -> NDArray[np.float32]:
+    """Give the encoder's features (n, h) of tokenized sequences: what a head is trained on."""
+    return _in_batches(model.classifier.encoder, model, tokens, batch_size, device)
+
+
+def _in_batches(
+    network: nn.Module,
+    model: SequenceModel,
+    tokens: Tokens,
+    batch_size: int,
+    device: torch.device | None,
+) -> NDArray[np.float32]:
+    order = np.argsort(tokens.lengths, kind="stable")
+    parts: list[NDArray[np.float32]] = []
+    with _borrowed(network, device) as place, torch.inference_mode():
+        network.eval()
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = _batch(tokens, rows, model.tokenizer.pad_id, place)
+            parts.append(network(*batch).float().cpu().numpy())
+            if start // batch_size % 100 == 99:
+                log.info("%d of %d sequences", start + len(rows), len(order))
+    result = np.concatenate(parts)
+    restored = np.empty_like(result)
+    restored[order] = result
+    return restored
+
+
+def _batch(
+    tokens: Tokens, rows: Rows, pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    input_ids, attention_mask = tokens.padded(rows, pad_id)
+    return torch.from_numpy(input_ids).to(device), torch.from_numpy(attention_mask).to(device)
+
+
+@contextmanager
+def _borrowed(module: nn.Module, device: torch.device | None) -> Iterator[torch.device]:
+    """Move a module to a device; give it back where and in the mode in which it was."""
+    home = next(module.parameters()).device
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.to(device or home)
+        yield device or home
+    finally:
+        module.to(home)
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _fit(
+    module: nn.Module,
+    logits: Callable[[Rows], torch.Tensor],
+    dev_logits: Callable[[], NDArray[np.float32]],
+    train: tuple[Rows, Rows],
+    dev_labels: Rows,
+    options: Training,
+    rng: np.random.Generator,
+) -> list[Epoch]:
+    labels, lengths = train
+    if not len(labels) or not len(dev_labels):
+        raise InputError("training needs sequences in the train and the dev split; add some.")
+    targets = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+    steps = options.epochs * math.ceil(len(labels) / options.batch_size)
+    optimiser, schedule = _optimiser(module, options, steps)
+    history: list[Epoch] = []
+    best: dict[str, torch.Tensor] = {}
+    with seeded(rng):
+        for epoch in range(1, options.epochs + 1):
+            module.train()
+            total = 0.0
+            for rows in bucketed(lengths, options.batch_size, rng):
+                out = logits(rows)
+                loss = F.cross_entropy(out, targets[torch.from_numpy(rows)].to(out.device))
+                _step(loss, module, optimiser, schedule)
+                total += loss.item() * len(rows)
+            module.eval()
+            with torch.inference_mode():
+                predicted = dev_logits().argmax(axis=1)
+            mcc = float(matthews_corrcoef(dev_labels, predicted))
+            if mcc > max((past.dev_mcc for past in history), default=-math.inf):
+                best = {name: t.detach().clone() for name, t in module.state_dict().items()}
+            history.append(Epoch(epoch, total / len(labels), mcc))
+            log.info("epoch %d: loss %.4f, dev MCC %.4f", *history[-1])
+            if epoch - best_epoch(history).epoch >= options.patience:
+                break
+    module.load_state_dict(best)
+    log.info("kept epoch %d", best_epoch(history).epoch)
+    return history
+
+
+def best_epoch(history: list[Epoch]) -> Epoch:
+    """Give the first epoch with the highest MCC on dev: the one whose weights are kept."""
+    return max(history, key=lambda epoch: epoch.dev_mcc)
+
+
+def bucketed(lengths: Rows, batch_size: int, rng: np.random.Generator) -> list[Rows]:
+    """Put all rows in batches at random, with rows of similar length together.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (n,)
+        Number of tokens of each row.
+    batch_size : int
+        Rows per batch; the last batch may be smaller.
+    rng : numpy.random.Generator
+        For the order.
+
+    Returns
+    -------
+    list of ndarray of int
+        ceil(n / batch_size) batches that hold each row once.
+    """
+    order = rng.permutation(len(lengths))
+    pool = batch_size * _BATCHES_PER_POOL
+    batches: list[Rows] = []
+    for start in range(0, len(order), pool):
+        part = order[start : start + pool]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _optimiser(
+    module: nn.Module, options: Training, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+    weights = [p for p in module.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": options.weight_decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=options.learning_rate,
+    )
+    warmup = round(options.warmup * steps)
+
+    def share(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return (steps - step) / max(1, steps - warmup)
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+
+
+def _step(
+    loss: torch.Tensor,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+) -> None:
+    if not torch.isfinite(loss):
+        raise InputError("the training's loss is not finite; lower training: learning_rate.")
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
+    optimiser.step()
+    schedule.step()

@@ -1,0 +1,150 @@
+"""A residual convolutional network on single nucleotides: the fast baseline.
+
+One-hot input, a convolution wide enough for a core-promoter motif, then residual blocks of
+dilated convolutions. It has no pretrained weights; `fine_tune` trains it for each seed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from genosiege.errors import InputError
+from genosiege.sequence.encoders import Location
+from genosiege.sequence.networks import Encoder
+from genosiege.sequence.tokenizer import CharacterTokenizer, Tokenizer
+
+_BASES = 4
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the network.
+
+    Attributes
+    ----------
+    channels : int
+        Width of every layer.
+    blocks : int
+        Number of residual blocks; the dilation doubles from one to the next.
+    kernel_size : int
+        Width of the blocks' convolutions, odd.
+    stride : int
+        Positions that are pooled into one after the first convolution.
+    shift : int
+        In training each sequence is moved by up to this many positions, as the true start
+        site is known to a few bases only. 0 turns it off.
+
+    Raises
+    ------
+    InputError
+        If a size is out of range.
+    """
+
+    channels: int = 96
+    blocks: int = 4
+    kernel_size: int = 5
+    stride: int = 4
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            smallest = 0 if field.name == "shift" else 1
+            if type(value) is not int or value < smallest:
+                raise InputError(
+                    f"architecture, {field.name} {value!r}: give an integer from {smallest}."
+                )
+        if self.kernel_size % 2 == 0:
+            raise InputError(f"architecture, kernel_size {self.kernel_size}: give an odd number.")
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.norm_1 = nn.BatchNorm1d(channels)
+        self.conv_1 = nn.Conv1d(
+            channels, channels, kernel_size, padding="same", dilation=dilation, bias=False
+        )
+        self.norm_2 = nn.BatchNorm1d(channels)
+        self.dropout = nn.Dropout(0.1)
+        self.conv_2 = nn.Conv1d(channels, channels, kernel_size, padding="same", bias=False)
+
+    def forward(self, hidden: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        # Normalisation and bias make padding non-zero, so it is blanked before each convolution.
+        inner = self.conv_1(F.relu(self.norm_1(hidden)) * real)
+        inner = self.conv_2(self.dropout(F.relu(self.norm_2(inner))) * real)
+        total: torch.Tensor = hidden + inner
+        return total
+
+
+class ResidualCnn(Encoder):
+    """The network: ids of nucleotides to features.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Its sizes.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = self.architecture = architecture
+        self.width = 2 * a.channels
+        self.stem = nn.Conv1d(_BASES, a.channels, 15, padding="same")
+        self.blocks = nn.ModuleList(
+            _Block(a.channels, a.kernel_size, 2**i) for i in range(a.blocks)
+        )
+        self.norm = nn.BatchNorm1d(a.channels)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give features of shape (B, 2 · channels): mean and maximum over positions.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (B, T)
+            A 0, C 1, G 2, T 3, N and padding 4.
+        attention_mask : Tensor of bool, shape (B, T)
+            True at real positions.
+        """
+        if self.training and self.architecture.shift:
+            input_ids = _shifted(input_ids, self.architecture.shift)
+        one_hot = F.one_hot(input_ids, _BASES + 1)[..., :_BASES].transpose(1, 2).float()
+        real = attention_mask.unsqueeze(1).float()
+        hidden = F.relu(self.stem(one_hot)) * real
+        stride = self.architecture.stride
+        hidden = F.max_pool1d(hidden, stride, ceil_mode=True)
+        real = F.max_pool1d(real, stride, ceil_mode=True)
+        for block in self.blocks:
+            hidden = block(hidden, real)
+        hidden = F.relu(self.norm(hidden)) * real
+        mean = hidden.sum(dim=2) / real.sum(dim=2).clamp(min=1)
+        # Activations are not negative, so the zeros of padding never win.
+        return torch.cat([mean, hidden.amax(dim=2)], dim=1)
+
+
+def _shifted(input_ids: torch.Tensor, largest: int) -> torch.Tensor:
+    n, length = input_ids.shape
+    shift = torch.randint(-largest, largest + 1, (n, 1), device=input_ids.device)
+    source = torch.arange(length, device=input_ids.device) + shift
+    moved = input_ids.gather(1, source.clamp(0, length - 1))
+    return moved.masked_fill((source < 0) | (source >= length), _BASES)
+
+
+def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
+    """Make the tokenizer: one token per nucleotide."""
+    return CharacterTokenizer()
+
+
+def make(spec: Mapping[str, Any], location: Location | None, weights: bool) -> Encoder:
+    """Make an untrained network; `location` and `weights` play no part."""
+    options = spec.get("architecture") or {}
+    try:
+        return ResidualCnn(Architecture(**options))
+    except TypeError as error:
+        raise InputError(
+            f"architecture of a cnn encoder: {error}; see config/README.md."
+        ) from error

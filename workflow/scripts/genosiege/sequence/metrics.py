@@ -1,0 +1,134 @@
+"""How good a classifier is on clean sequences, from its logits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
+
+from genosiege.errors import InputError
+
+N_BINS = 15
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of one split.
+
+    Attributes
+    ----------
+    n : int
+        Number of sequences.
+    accuracy : float
+        Share of sequences whose predicted class is the true one.
+    mcc : float
+        Matthews correlation coefficient; 0 where it is not defined.
+    f1 : float
+        Unweighted mean of the classes' F1; a class with no sequence, true or predicted,
+        is left out.
+    auroc : float or None
+        Area under the ROC curve; one class against the rest, averaged over classes, where
+        there are more than two. None where a class has no sequence.
+    ece : float
+        Expected calibration error over 15 equal bins of the predicted class's probability.
+    mean_margin : float
+        Mean of the true class's logit minus the largest other logit.
+    confusion_matrix : list of list of int
+        Rows are true classes, columns predicted ones.
+    """
+
+    n: int
+    accuracy: float
+    mcc: float
+    f1: float
+    auroc: float | None
+    ece: float
+    mean_margin: float
+    confusion_matrix: list[list[int]]
+
+
+def classification_metrics(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> Metrics:
+    """Compute all metrics of a split.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, C)
+        One row per sequence.
+    labels : ndarray of int, shape (n,)
+        True classes, 0 to C - 1.
+
+    Raises
+    ------
+    InputError
+        If there is no sequence, the shapes do not fit, or a logit is not finite.
+    """
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    n, n_classes = logits.shape
+    if n == 0 or labels.shape != (n,):
+        raise InputError(
+            f"{n} rows of logits, {len(labels)} labels: give one label per row, n > 0."
+        )
+    if not np.isfinite(logits).all():
+        raise InputError("a logit is not finite: the model is damaged or its training diverged.")
+    predicted = logits.argmax(axis=1)
+    probabilities = softmax(logits)
+    return Metrics(
+        n=n,
+        accuracy=float((predicted == labels).mean()),
+        mcc=float(matthews_corrcoef(labels, predicted)),
+        f1=float(f1_score(labels, predicted, average="macro")),
+        auroc=_auroc(probabilities, labels),
+        ece=expected_calibration_error(probabilities, labels),
+        mean_margin=float(margins(logits, labels).mean()),
+        confusion_matrix=confusion_matrix(labels, predicted, labels=np.arange(n_classes)).tolist(),
+    )
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn logits (n, C) into probabilities (n, C)."""
+    logits = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def margins(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Give the true class's logit minus the largest other logit, shape (n,)."""
+    rows = np.arange(len(labels))
+    others = np.array(logits, dtype=np.float64)
+    true = others[rows, labels].copy()
+    others[rows, labels] = -np.inf
+    return np.asarray(true - others.max(axis=1))
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], n_bins: int = N_BINS
+) -> float:
+    """Weigh each bin's gap between confidence and accuracy by its share of the sequences.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, C)
+        Rows sum to 1.
+    labels : ndarray of int, shape (n,)
+        True classes.
+    n_bins : int
+        Number of bins of equal width on [0, 1], open below and closed above.
+
+    Notes
+    -----
+    Guo et al. (2017), On calibration of modern neural networks, ICML, equation 3.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    gaps = np.bincount(bins, weights=confidence - correct, minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _auroc(probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> float | None:
+    n_classes = probabilities.shape[1]
+    if len(np.unique(labels)) < n_classes:
+        return None
+    if n_classes == 2:
+        return float(roc_auc_score(labels, probabilities[:, 1]))
+    return float(roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"))
