@@ -1,0 +1,143 @@
+"""A user's mistakes in the configuration, through a real snakemake: one line, nothing left."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOCAL_TASK = {"source": {"kind": "path", "path": "promoters/{split}.csv"}}
+LOCAL_ENCODER = {"kind": "hf", "source": {"kind": "path", "path": "checkpoints/none"}}
+
+MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
+    "unknown section": (
+        {"defenses": {}},
+        'config, "defenses": there is no such key; the keys here are: ',
+    ),
+    "unknown key": (
+        {"run": {"encoder": ["cnn"]}},
+        'config, run, "encoder": there is no such key; did you mean encoders?',
+    ),
+    "unknown option of an attack": (
+        {"attacks": {"genetic": {"populaton": 5}}},
+        'config, attacks/genetic, "populaton": there is no such key; did you mean population?',
+    ),
+    "unknown kind of attack": (
+        {"attacks": {"annealing": {"kind": "annealing"}}},
+        'config, attacks/annealing/kind, "annealing": there is no such choice; take one of: ',
+    ),
+    "negative budget": (
+        {"attacks": {"genetic": {"query_budget": -5}}},
+        "config, attacks/genetic/query_budget, -5: this has to be at least 1;",
+    ),
+    "negative sample": (
+        {"sampling": {"attack_samples": -1}},
+        "config, sampling/attack_samples, -1: this has to be at least 1;",
+    ),
+    "text for a number": (
+        {"sampling": {"attack_samples": "all"}},
+        'config, sampling/attack_samples, "all": this has to be a whole number or null;',
+    ),
+    "list for a section": (
+        {"constraints": {"motifs": ["tata_box"]}},
+        'config, constraints/motifs, ["tata_box"]: this has to be a section with keys;',
+    ),
+    "task not in the catalogue": (
+        {"run": {"tasks": ["prom_300"]}},
+        'config, run/tasks[0], "prom_300": `tasks` has no such entry; add it there or take one of: '
+        "emp_H3, ",
+    ),
+    "encoder not in the catalogue": (
+        {"run": {"encoders": ["bert"]}},
+        'config, run/encoders[0], "bert": `encoders` has no such entry; ',
+    ),
+    "attack not in the catalogue": (
+        {"run": {"attacks": ["genetics"]}},
+        'config, run/attacks[0], "genetics": `attacks` has no such entry; ',
+    ),
+    "missing checkpoint": (
+        {"run": {"encoders": ["mine"]}, "encoders": {"mine": LOCAL_ENCODER}},
+        'config, encoders/mine/source/path, "checkpoints/none": there is no such folder',
+    ),
+    "missing split": (
+        {"run": {"tasks": ["mine"]}, "tasks": {"mine": LOCAL_TASK}},
+        'config, tasks/mine/source/path, "promoters/test.csv": the split test has no such file;',
+    ),
+    "path of a task without its split": (
+        {"tasks": {"mine": {"source": {"kind": "path", "path": "promoters.csv"}}}},
+        'config, tasks/mine/source/path, "promoters.csv": {split} has to stand where',
+    ),
+    "encoder with neither source nor architecture": (
+        {"encoders": {"mine": {"kind": "dnabert2"}}},
+        'config, encoders/mine, "source": this key is missing; add it, or architecture and ',
+    ),
+    "encoder with source and architecture": (
+        {"encoders": {"dnabert2": {"architecture": {}, "pretraining": {}}}},
+        'config, encoders/dnabert2, "source": an encoder has a source or is trained from scratch',
+    ),
+    "name that is no folder": (
+        {"run": {"name": "../elsewhere"}},
+        'config, run/name, "../elsewhere": a name has letters, digits, hyphens',
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with two of the three splits of a local task."""
+    folder = tmp_path / "work"
+    (folder / "promoters").mkdir(parents=True)
+    for split in ("train", "dev"):
+        (folder / f"promoters/{split}.csv").write_text("sequence,label\nACGT,0\nTTTT,1\n")
+    return folder
+
+
+def assert_one_line(run, line: str) -> None:
+    """Fail unless the run ended with this one line of ours and nothing beside it."""
+    output = run.stdout + run.stderr
+    ours = [text for text in output.splitlines() if text.startswith("Error:")]
+    assert run.returncode != 0
+    assert "Traceback" not in output
+    assert len(ours) == 1, output
+    assert ours[0].startswith(f"Error: {line}"), ours[0]
+
+
+def files_in(folder: Path) -> set[Path]:
+    # Snakemake's own notes (.snakemake) and the overlay that the fixture writes do not count.
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path for path in paths if not path.parts[0].startswith(".")}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_in_one_line_that_names_its_place(workflow, folder, mistake):
+    config, line = MISTAKES[mistake]
+    before = files_in(folder)
+
+    run = workflow(config, "--quiet", "all", directory=folder)
+
+    assert_one_line(run, line)
+    assert files_in(folder) == before
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize("occupied", ["results", "results/main"])
+def test_a_file_in_the_place_of_the_results_is_named_and_kept(workflow, folder, occupied):
+    (folder / occupied).parent.mkdir(exist_ok=True)
+    (folder / occupied).write_text("mine")
+
+    run = workflow({"run": {"encoders": ["cnn"]}}, "--quiet", "all", directory=folder)
+
+    assert_one_line(
+        run, f'config, run/name, "main": the results go to results/main, but {occupied}'
+    )
+    assert (folder / occupied).read_text() == "mine"
+
+
+def test_a_constraint_switched_off_without_quotes_is_off(workflow, folder):
+    # YAML reads a bare `off` as false; so does the overlay that is written here.
+    config = {"constraints": {"motifs": {"mode": False}}, "run": {"encoders": ["cnn"]}}
+
+    run = workflow(config, "--lint", directory=folder)
+
+    assert "Error:" not in run.stdout + run.stderr
+    assert run.returncode == 0
