@@ -1,0 +1,12 @@
+"""Fetch one split of a task as it is published."""
+
+from genosiege import runtime
+from genosiege.data import download
+
+with runtime.script(snakemake.log[0]):
+    download.fetch(
+        snakemake.params.source,
+        snakemake.wildcards.split,
+        snakemake.output.table,
+        rows=snakemake.params.rows,
+    )

@@ -1,0 +1,314 @@
+"""Bring a task's files and an encoder's files to this machine, checked and whole.
+
+Sources are mappings with a `kind`:
+
+* `huggingface`: repo, revision, path. A file that is in the hub's cache already is taken
+  from there. The environment's HF_ENDPOINT and HF_TOKEN count.
+* `url`: url, sha256, size (optional).
+* `path`: a local file, or a folder for an encoder.
+* `simulate`: parameters of `simulate.Parameters`.
+
+`sha256` and `size` are one value, or a mapping by split or file name.
+"""
+
+import importlib
+import logging
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genosiege import files
+from genosiege.data import hub, transfer
+from genosiege.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+Source = Mapping[str, Any]
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+CONFIG = "config.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "special_tokens_map.json",
+    "merges.txt",
+)
+ENCODER_FILES = (*WEIGHTS, CONFIG, *TOKENIZER_FILES)
+
+
+def fetch(
+    source: Source, name: str, target: str | os.PathLike[str], rows: int | None = None
+) -> None:
+    """Fetch one file of a source.
+
+    Parameters
+    ----------
+    source : mapping
+        Where it comes from; `{split}` in its path or url stands for `name`.
+    name : str
+        The split, or whatever else tells the source's files apart.
+    target : path-like
+        The file to be made.
+    rows : int or None
+        Rows the CSV file must have below its header; counted where no sha256 is given.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be had, or is not the one expected. Nothing is left then.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.whole(target) as temporary:
+        kind = source["kind"]
+        if kind == "huggingface":
+            path = _filled(source["path"], name)
+            where = hub.fetch(source["repo"], path, source["revision"], "dataset", temporary)
+        elif kind == "url":
+            where = _filled(source["url"], name)
+            _from_url(source, name, where, target, temporary)
+        elif kind == "path":
+            where = _filled(source["path"], name)
+            _copy(Path(where), temporary)
+        elif kind == "simulate":
+            where = f"simulated {name}"
+            # By name, so that a change of the simulation refetches nothing else.
+            simulate = importlib.import_module("genosiege.data.simulate")
+            simulate.write(simulate.parameters(source), name, temporary)
+        else:
+            raise InputError(
+                f"source kind {kind}: there is no such kind; choose huggingface, url, path or "
+                "simulate."
+            )
+        _check(source, name, where, temporary, rows)
+    log.info("%s: fetched from %s", target, where)
+
+
+def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
+    """Fetch what an encoder is loaded from into a folder.
+
+    Parameters
+    ----------
+    source : mapping
+        Kind `huggingface` (`path`: folder in the repository) or `path` (a local folder).
+        `sha256` belongs to the weights, or is a mapping by file name.
+    folder : path-like
+        Made with model.safetensors, config.json and those of the tokenizer's files that
+        exist; an older one is replaced. Weights in pytorch_model.bin are rewritten.
+
+    Raises
+    ------
+    InputError
+        If weights or configuration are missing, damaged or not the ones expected.
+        Nothing is left then.
+    """
+    with _whole_folder(Path(folder)) as temporary:
+        weights = _first_weights(source, temporary)
+        if weights.name != WEIGHTS[0]:
+            tensors = read_pickled_weights(weights, f"{_where(source)}, {weights.name}")
+            _write_weights(tensors, temporary / WEIGHTS[0])
+            weights.unlink()
+        _check_safetensors(temporary / WEIGHTS[0], f"{_where(source)}, {WEIGHTS[0]}")
+        _encoder_file(source, CONFIG, temporary / CONFIG)
+        for name in TOKENIZER_FILES:
+            try:
+                _encoder_file(source, name, temporary / name)
+            except transfer.AbsentError:
+                log.info("%s: the source has no %s", folder, name)
+    log.info("%s: fetched", folder)
+
+
+def read_pickled_weights(path: Path, where: str) -> "dict[str, torch.Tensor]":
+    """Read the tensors of a `pytorch_model.bin`, and nothing but tensors.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    where : str
+        What it is called in an error.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds anything else.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # Damage shows as one of many exceptions, according to the byte that is wrong.
+    except Exception as error:
+        raise InputError(
+            f"{where}: this is no whole file of weights ({_first_line(error)}); "
+            "replace it, or take the encoder from another source."
+        ) from error
+    if not isinstance(content, Mapping) or not all(
+        isinstance(tensor, torch.Tensor) for tensor in content.values()
+    ):
+        raise InputError(
+            f"{where}: this is no mapping of names to tensors; save the model's state_dict."
+        )
+    return dict(content)
+
+
+def _write_weights(tensors: "Mapping[str, torch.Tensor]", path: Path) -> None:
+    from safetensors.torch import save_file
+
+    seen: set[int] = set()
+    separate = {}
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage().data_ptr()
+        # safetensors refuses tied weights, which share memory: each gets its own.
+        separate[name] = tensor.clone() if storage in seen else tensor.contiguous()
+        seen.add(storage)
+    # transformers asks for this mark.
+    save_file(separate, path, metadata={"format": "pt"})
+
+
+def _check_safetensors(path: Path, where: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        # Opening reads the header and compares it with the file's length.
+        with safe_open(path, framework="numpy") as archive:
+            names = list(archive.keys())
+    except SafetensorError as error:
+        raise InputError(
+            f"{where}: this is no whole safetensors file ({error}); replace it, or take the "
+            "encoder from another source."
+        ) from error
+    if not names:
+        raise InputError(f"{where}: this file holds no weights; replace it.")
+
+
+def _first_weights(source: Source, folder: Path) -> Path:
+    for name in WEIGHTS:
+        try:
+            _encoder_file(source, name, folder / name)
+        except transfer.AbsentError:
+            continue
+        return folder / name
+    raise InputError(
+        f"{_where(source)}: there is neither {' nor '.join(WEIGHTS)} in it; correct the source."
+    )
+
+
+def _encoder_file(source: Source, name: str, target: Path) -> None:
+    if source["kind"] == "huggingface":
+        path = f"{source['path']}/{name}" if source.get("path") else name
+        where = hub.fetch(source["repo"], path, source["revision"], "model", target)
+    elif source["kind"] == "path":
+        where = str(Path(source["path"]) / name)
+        _copy(Path(where), target)
+    else:
+        raise InputError(
+            f"source kind {source['kind']}: an encoder comes from huggingface or path."
+        )
+    digest = source.get("sha256")
+    if isinstance(digest, Mapping) or name in WEIGHTS:
+        _check(source, name, where, target)
+
+
+def _where(source: Source) -> str:
+    if source["kind"] == "huggingface":
+        return f"{source['repo']} at revision {source['revision']}"
+    return str(source["path"])
+
+
+def _filled(template: str, name: str) -> str:
+    # Not str.format: other braces in an address are its own.
+    return template.replace("{split}", name)
+
+
+def _named(source: Source, key: str, name: str) -> Any:
+    value = source.get(key)
+    return value.get(name) if isinstance(value, Mapping) else value
+
+
+def _check(source: Source, name: str, where: str, path: Path, rows: int | None = None) -> None:
+    """Compare a file with what is known of it."""
+    digest = _named(source, "sha256", name)
+    if digest is not None:
+        found = files.sha256(path)
+        if found != digest:
+            raise _wrong_digest(where, found, digest)
+    elif rows is not None:
+        with open(path, "rb") as handle:
+            n = sum(1 for line in handle if line.strip()) - 1
+        if n != rows:
+            raise InputError(
+                f"{where}: the file has {max(n, 0)} rows, {rows} are expected; "
+                "correct the source or `rows`."
+            )
+
+
+def _wrong_digest(where: str, found: str, expected: str) -> InputError:
+    return InputError(
+        f"{where}: sha256 is {found}, {expected} is expected; "
+        "correct the source or its sha256. The file was not kept."
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise transfer.AbsentError(
+            f"{source}: there is no such file; supply it or correct the path."
+        )
+    shutil.copyfile(source, target)
+
+
+def _from_url(source: Source, name: str, url: str, target: Path, temporary: Path) -> None:
+    import pooch
+
+    digest, size = _named(source, "sha256", name), _named(source, "size", name)
+    part = target.with_name(f".{target.name}.part")
+    downloader = transfer.ResumingDownloader(part, trusted=digest is not None)
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=None if digest is None else f"sha256:{digest}",
+            fname=temporary.name,
+            path=temporary.parent,
+            downloader=downloader,
+        )
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        found = re.findall(r"[0-9a-f]{64}", str(error))
+        raise _wrong_digest(url, found[-1] if found else "another", str(digest)) from error
+    if size is not None and temporary.stat().st_size != size:
+        raise InputError(
+            f"{url}: the file has {temporary.stat().st_size} bytes, {size} are expected; "
+            "correct the url or `size`."
+        )
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`, and rename it to `folder` on success."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:")[:160] if lines else type(error).__name__

@@ -1,0 +1,16 @@
+"""Validate a task's splits, subsample them, and describe them in a card."""
+
+from genosiege import files, runtime
+from genosiege.data import gue
+
+with runtime.script(snakemake.log[0]):
+    prepared = gue.prepare(
+        {split: snakemake.input[split] for split in gue.SPLITS},
+        n_classes=snakemake.params.n_classes,
+        ambiguous=snakemake.params.ambiguous,
+        train_samples=snakemake.params.train_samples,
+        eval_samples=snakemake.params.eval_samples,
+    )
+    for split, table in prepared.tables.items():
+        files.write_parquet(table, snakemake.output[split])
+    files.write_json({"task": snakemake.wildcards.task, **prepared.card}, snakemake.output.card)
