@@ -15,7 +15,8 @@ from sklearn.metrics import matthews_corrcoef
 from torch import nn
 
 from genosiege.errors import InputError
-from genosiege.sequence.encoders import SequenceModel, seeded
+from genosiege.sequence.encoders import SequenceModel, count_parameters, seeded
+from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import Tokens
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,53 @@ class Epoch(NamedTuple):
     dev_mcc: float
 
 
+def fit(
+    model: SequenceModel,
+    train: Split,
+    dev: Split,
+    options: Training,
+    rng: np.random.Generator,
+    device: torch.device | None = None,
+) -> list[Epoch]:
+    """Train what of a model can be trained: its head if the encoder is frozen, else all.
+
+    Parameters
+    ----------
+    model : SequenceModel
+        Changed in place.
+    train, dev : Split
+        With features where the encoder is frozen.
+    options, rng, device
+        As in `train_head`.
+
+    Raises
+    ------
+    InputError
+        If features are missing, a split is empty, or the loss is no number any more.
+    """
+    log.info("parameters: %s", count_parameters(model))
+    if not model.frozen:
+        encode = model.tokenizer.encode
+        return train_end_to_end(
+            model,
+            (encode(train.sequences), train.labels),
+            (encode(dev.sequences), dev.labels),
+            options,
+            rng,
+            device,
+        )
+    if train.features is None or dev.features is None:
+        raise InputError("a frozen encoder's head is trained on cached features: make them first.")
+    return train_head(
+        model.classifier.head,
+        (train.features, train.labels),
+        (dev.features, dev.labels),
+        options,
+        rng,
+        device,
+    )
+
+
 def train_head(
     head: nn.Module,
     train: tuple[NDArray[np.float32], Rows],
@@ -127,7 +175,7 @@ def train_head(
             return head(dev_features).float().cpu().numpy()  # type: ignore[no-any-return]
 
         lengths = np.ones(len(train[1]), dtype=np.int64)
-        return _fit(head, logits, dev_logits, (train[1], lengths), dev[1], options, rng)
+        return _run(head, logits, dev_logits, (train[1], lengths), dev[1], options, rng)
 
 
 def train_end_to_end(
@@ -164,7 +212,7 @@ def train_end_to_end(
         def dev_logits() -> NDArray[np.float32]:
             return predict(model, dev[0], 4 * options.batch_size, place)
 
-        return _fit(classifier, logits, dev_logits, (labels, tokens.lengths), dev[1], options, rng)
+        return _run(classifier, logits, dev_logits, (labels, tokens.lengths), dev[1], options, rng)
 
 
 def predict(
@@ -185,6 +233,14 @@ def encode(
 ) -> NDArray[np.float32]:
     """Give the encoder's features (n, h) of tokenized sequences: what a head is trained on."""
     return _in_batches(model.classifier.encoder, model, tokens, batch_size, device)
+
+
+def head_logits(model: SequenceModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give logits (n, C) of cached features (n, h)."""
+    head = model.classifier.head
+    with _borrowed(head, None) as place, torch.inference_mode():
+        logits = head.eval()(torch.from_numpy(features).to(place))
+    return np.asarray(logits.float().cpu().numpy())
 
 
 def _in_batches(
@@ -231,7 +287,7 @@ def _borrowed(module: nn.Module, device: torch.device | None) -> Iterator[torch.
             part.training = mode
 
 
-def _fit(
+def _run(
     module: nn.Module,
     logits: Callable[[Rows], torch.Tensor],
     dev_logits: Callable[[], NDArray[np.float32]],

@@ -14,12 +14,10 @@ from genosiege.sequence import classifier
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.encoders import Location, SequenceModel, seeded
 from genosiege.sequence.networks import Classifier, Encoder, Pooled, make_head
+from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import BpeTokenizer, Tokenizer
 
 log = logging.getLogger(__name__)
-
-# Sequences and labels of one split.
-Labelled = tuple[list[str], np.ndarray]
 
 
 def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
@@ -57,9 +55,10 @@ def make(spec: Mapping[str, Any], location: Location | None, weights: bool) -> E
 def pretrain(
     spec: Mapping[str, Any],
     n_classes: int,
-    train: Labelled,
-    dev: Labelled,
+    train: Split,
+    dev: Split,
     rng: np.random.Generator,
+    device: torch.device | None = None,
 ) -> tuple[DnaBert2, BpeTokenizer]:
     """Train tokenizer and encoder from scratch: supervised, through a head that is thrown away.
 
@@ -72,10 +71,12 @@ def pretrain(
         The catalogue entry with `architecture` and `pretraining`.
     n_classes : int
         Number of classes of the task.
-    train, dev : tuple of list of str and ndarray of int
-        Sequences and labels; the tokenizer learns from the train split only.
+    train, dev : Split
+        The tokenizer learns from the train split only.
     rng : numpy.random.Generator
         For weights, order and dropout.
+    device : torch.device, optional
+        Where to train.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def pretrain(
     training = classifier.Training.from_config(options)
     # A fixed length of training: the encoder is made once, so there is no time to save.
     training = replace(training, patience=training.epochs)
-    tokenizer = BpeTokenizer.train(train[0], spec["architecture"]["vocab_size"])
+    tokenizer = BpeTokenizer.train(train.sequences, spec["architecture"]["vocab_size"])
     architecture = Architecture(**{**spec["architecture"], "vocab_size": tokenizer.vocab_size})
     with seeded(rng):
         network = DnaBert2.fresh(architecture, _generator())
@@ -94,13 +95,7 @@ def pretrain(
     whole = Classifier(Pooled(network, architecture.hidden_size, "cls"), head, frozen=False)
     model = SequenceModel(tokenizer, whole, n_classes, spec, None)
     log.info("%d tokens, %s", tokenizer.vocab_size, architecture)
-    classifier.train_end_to_end(
-        model,
-        (tokenizer.encode(train[0]), train[1]),
-        (tokenizer.encode(dev[0]), dev[1]),
-        training,
-        rng,
-    )
+    classifier.fit(model, train, dev, training, rng, device)
     return network.eval(), tokenizer
 
 

@@ -1,0 +1,189 @@
+"""From a prepared task to a trained and measured model."""
+
+BASELINE = f"{SEQUENCE}/seed{{seed}}/baseline"
+
+
+def encoder_entry(wildcards):
+    """Give what of an encoder's entry a model is read with: neither source nor training."""
+    entry = config["encoders"][wildcards.encoder]
+    apart = ("source", "training", "pretraining")
+    return {key: value for key, value in entry.items() if key not in apart}
+
+
+def scratch_entry(wildcards):
+    """Give what an encoder is trained from scratch with."""
+    entry = config["encoders"][wildcards.encoder]
+    return {key: entry[key] for key in ("kind", "architecture", "pretraining")}
+
+
+def caches_features(wildcards):
+    """Tell whether a head of ours is trained on features that are made once."""
+    entry = config["encoders"][wildcards.encoder]
+    return entry.get("frozen", False) and entry.get("train") != "none"
+
+
+def baseline_data(wildcards):
+    """Name the splits a baseline is trained on, with their features where those are cached."""
+    if config["encoders"][wildcards.encoder].get("train") == "none":
+        return {}
+    data = {
+        split: f"<results>/data/{wildcards.task}/{split}.parquet"
+        for split in ("train", "dev")
+    }
+    if caches_features(wildcards):
+        data |= {
+            f"{split}_features": f"{SEQUENCE}/embeddings/{split}.safetensors".format(
+                **wildcards
+            )
+            for split in ("train", "dev")
+        }
+    return data
+
+
+def test_features(wildcards):
+    """Name the cached features of the test split; none where the encoder is trained."""
+    if not caches_features(wildcards):
+        return {}
+    return {
+        "test_features": f"{SEQUENCE}/embeddings/test.safetensors".format(**wildcards)
+    }
+
+
+def gpus(wildcards):
+    """Count the GPUs that work on a model is worth: none where its features are cached."""
+    return 0 if caches_features(wildcards) else 1
+
+
+rule train_encoder:
+    input:
+        train="<results>/data/{task}/train.parquet",
+        dev="<results>/data/{task}/dev.parquet",
+        code=code("train_encoder"),
+    output:
+        weights=f"{SEQUENCE}/encoder.safetensors",
+        architecture=f"{SEQUENCE}/encoder.json",
+        tokenizer=f"{SEQUENCE}/tokenizer.json",
+    log:
+        "<logs>/train_encoder/{task}.{encoder}.log",
+    benchmark:
+        "<results>/benchmarks/train_encoder/{task}.{encoder}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        encoder=scratch_entry,
+        n_classes=lookup("tasks/{task}/n_classes", within=config),
+    script:
+        "../scripts/train_encoder.py"
+
+
+rule tokenize_task:
+    input:
+        encoder=encoder_files,
+        train="<results>/data/{task}/train.parquet",
+        dev="<results>/data/{task}/dev.parquet",
+        test="<results>/data/{task}/test.parquet",
+        code=code_with("tokenize_task", encoder=True),
+    output:
+        train=f"{SEQUENCE}/tokens/train.safetensors",
+        dev=f"{SEQUENCE}/tokens/dev.safetensors",
+        test=f"{SEQUENCE}/tokens/test.safetensors",
+    log:
+        "<logs>/tokenize_task/{task}.{encoder}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        encoder=encoder_entry,
+    script:
+        "../scripts/tokenize_task.py"
+
+
+rule embed:
+    input:
+        encoder=encoder_files,
+        train=f"{SEQUENCE}/tokens/train.safetensors",
+        dev=f"{SEQUENCE}/tokens/dev.safetensors",
+        test=f"{SEQUENCE}/tokens/test.safetensors",
+        code=code_with("embed", encoder=True),
+    output:
+        train=f"{SEQUENCE}/embeddings/train.safetensors",
+        dev=f"{SEQUENCE}/embeddings/dev.safetensors",
+        test=f"{SEQUENCE}/embeddings/test.safetensors",
+    log:
+        "<logs>/embed/{task}.{encoder}.log",
+    benchmark:
+        "<results>/benchmarks/embed/{task}.{encoder}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        encoder=encoder_entry,
+        n_classes=lookup("tasks/{task}/n_classes", within=config),
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/embed.py"
+
+
+rule fine_tune:
+    input:
+        unpack(baseline_data),
+        encoder=encoder_files,
+        code=code_with("fine_tune", encoder=True),
+    output:
+        model=f"{BASELINE}/model.safetensors",
+        description=f"{BASELINE}/model.json",
+    log:
+        "<logs>/fine_tune/{task}.{encoder}.seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/fine_tune/{task}.{encoder}.seed{seed}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        encoder=encoder_entry,
+        training=lookup("encoders/{encoder}/training", within=config),
+        n_classes=lookup("tasks/{task}/n_classes", within=config),
+    script:
+        "../scripts/fine_tune.py"
+
+
+rule evaluate:
+    input:
+        unpack(test_features),
+        model=f"{SEQUENCE}/seed{{seed}}/{{stage}}/model.safetensors",
+        description=f"{SEQUENCE}/seed{{seed}}/{{stage}}/model.json",
+        encoder=encoder_files,
+        test="<results>/data/{task}/test.parquet",
+        code=code_with("evaluate", encoder=True),
+    output:
+        metrics=f"{SEQUENCE}/seed{{seed}}/{{stage}}/metrics.json",
+    log:
+        "<logs>/evaluate/{task}.{encoder}.seed{seed}.{stage}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,14 @@
+"""Encode the splits of a task once, for all heads on a frozen encoder."""
+
+from genosiege import files, runtime
+from genosiege.sequence import classifier, encoders, splits
+
+with runtime.script(snakemake.log[0]):
+    runtime.use(threads=snakemake.threads)
+    model = encoders.build(
+        snakemake.params.encoder, snakemake.input.encoder, snakemake.params.n_classes
+    )
+    for split in ("train", "dev", "test"):
+        tokens = splits.read_tokens(snakemake.input[split])
+        features = classifier.encode(model, tokens, snakemake.params.batch_size, runtime.device())
+        files.write_tensors({"features": features}, snakemake.output[split])

@@ -1,0 +1,34 @@
+"""Measure a model on the clean test split."""
+
+from dataclasses import asdict
+
+from genosiege.sequence.oracle import Oracle
+
+from genosiege import files, runtime
+from genosiege.sequence import classifier, encoders, metrics, splits
+from genosiege.statistics import wilson_interval
+
+with runtime.script(snakemake.log[0]):
+    runtime.use(threads=snakemake.threads)
+    given, names = snakemake.input, snakemake.wildcards
+    model = encoders.load(given.model, snakemake.params.encoder, given.encoder)
+    test = splits.read_split(given.test, given.get("test_features"))
+    if test.features is not None:
+        logits = classifier.head_logits(model, test.features)
+    else:
+        oracle = Oracle(
+            model, precision="fp32", batching="lockstep", batch_size=snakemake.params.batch_size
+        )
+        logits = oracle.logits(test.sequences)
+    result = metrics.classification_metrics(logits, test.labels)
+    correct = sum(row[i] for i, row in enumerate(result.confusion_matrix))
+    content = {
+        "task": names.task,
+        "encoder": names.encoder,
+        "seed": int(names.seed),
+        "stage": names.stage,
+        **asdict(result),
+        "parameters": encoders.count_parameters(model),
+        "accuracy_interval": wilson_interval(correct, result.n)._asdict(),
+    }
+    files.write_json(content, snakemake.output.metrics)
