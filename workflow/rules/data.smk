@@ -20,6 +20,17 @@ def local_table(wildcards):
     return [path] if os.path.isfile(path) else []
 
 
+def own_names(wildcards):
+    """Map the splits of a local task to the user's own files, which errors name."""
+    source = config["tasks"][wildcards.task]["source"]
+    if source["kind"] != "path":
+        return {}
+    return {
+        split: source["path"].replace("{split}", split)
+        for split in ["train", "dev", "test"]
+    }
+
+
 def local_encoder(wildcards):
     """List what a local folder has of an encoder's files; see `local_table`."""
     source = config["encoders"][wildcards.encoder]["source"]
@@ -82,6 +93,7 @@ rule prepare_task:
         ambiguous=lookup("tasks/{task}/ambiguous", within=config),
         train_samples=lookup("sampling/train_samples", within=config),
         eval_samples=lookup("sampling/eval_samples", within=config),
+        names=own_names,
     script:
         "../scripts/prepare_task.py"
 

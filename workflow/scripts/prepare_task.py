@@ -10,6 +10,7 @@ with runtime.script(snakemake.log[0]):
         ambiguous=snakemake.params.ambiguous,
         train_samples=snakemake.params.train_samples,
         eval_samples=snakemake.params.eval_samples,
+        names=snakemake.params.names,
     )
     for split, table in prepared.tables.items():
         files.write_parquet(table, snakemake.output[split])

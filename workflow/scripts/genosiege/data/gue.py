@@ -36,15 +36,18 @@ class Split:
 
     Attributes
     ----------
-    path : str
-        The CSV file.
+    name : str
+        What the CSV file is called.
+    sha256 : str
+        Digest of the file.
     table : pandas.DataFrame
         Columns sequence (ACGTN, upper case) and label (int64), in the file's order.
     ambiguous_characters : dict of str to int
         How often each code of more than one base occurs in the file, N included.
     """
 
-    path: str
+    name: str
+    sha256: str
     table: pd.DataFrame
     ambiguous_characters: dict[str, int]
 
@@ -56,7 +59,12 @@ class Prepared(NamedTuple):
     card: dict[str, Any]
 
 
-def read(path: str | os.PathLike[str], n_classes: int = 2, ambiguous: Ambiguous = "error") -> Split:
+def read(
+    path: str | os.PathLike[str],
+    n_classes: int = 2,
+    ambiguous: Ambiguous = "error",
+    name: str | None = None,
+) -> Split:
     """Read and validate one CSV file with the columns sequence and label.
 
     Parameters
@@ -67,6 +75,8 @@ def read(path: str | os.PathLike[str], n_classes: int = 2, ambiguous: Ambiguous 
         Labels are integers from 0 to n_classes - 1.
     ambiguous : {"error", "to_N"}
         What becomes of IUPAC codes of more than one base. N itself is always accepted.
+    name : str or None
+        What the file is called in errors and in the card; None: its path.
 
     Returns
     -------
@@ -80,14 +90,15 @@ def read(path: str | os.PathLike[str], n_classes: int = 2, ambiguous: Ambiguous 
         a wrong number of fields, a wrong label, an empty sequence or a character that is
         no nucleotide. File, line and value are named.
     """
-    rows, lines = _read_rows(path)
+    name = os.fspath(path) if name is None else name
+    rows, lines = _read_rows(path, name)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["label"] = _labels(table["label"], path, lines, n_classes)
+    table["label"] = _labels(table["label"], name, lines, n_classes)
     table["sequence"] = table["sequence"].str.strip().str.upper()
-    counts = _check_characters(table["sequence"], path, lines, ambiguous)
+    counts = _check_characters(table["sequence"], name, lines, ambiguous)
     if set(counts) - {"N"}:
         table["sequence"] = table["sequence"].str.translate(_TO_N)
-    return Split(os.fspath(path), table, counts)
+    return Split(name, files.sha256(path), table, counts)
 
 
 def prepare(
@@ -96,6 +107,7 @@ def prepare(
     ambiguous: Ambiguous = "error",
     train_samples: int | None = None,
     eval_samples: int | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Validate a task's splits, subsample them, and describe them.
 
@@ -107,6 +119,8 @@ def prepare(
         See `read`.
     train_samples, eval_samples : int or None
         Rows kept of train, and of dev and test each; None keeps all.
+    names : mapping of str to str or None
+        What a split's file is called in errors and in the card, where not by its path.
 
     Returns
     -------
@@ -123,7 +137,8 @@ def prepare(
     for name in SPLITS:
         if name not in paths:
             raise InputError(f"split {name}: no file is given for it; add its path.")
-    splits = {name: read(paths[name], n_classes, ambiguous) for name in SPLITS}
+    called = names or {}
+    splits = {name: read(paths[name], n_classes, ambiguous, called.get(name)) for name in SPLITS}
     everything = pd.concat([splits[name].table for name in SPLITS], ignore_index=True)
     groups = pd.factorize(everything["sequence"])[0].astype(np.int64)
     tables: dict[str, pd.DataFrame] = {}
@@ -248,7 +263,7 @@ def _describe_split(split: Split, used: pd.DataFrame, n_classes: int) -> dict[st
         "duplicates": int(table["sequence"].duplicated().sum()),
         "conflicting_labels": _n_conflicting(table),
         "ambiguous_characters": split.ambiguous_characters,
-        "source": {"file": split.path, "sha256": files.sha256(split.path)},
+        "source": {"file": split.name, "sha256": split.sha256},
     }
 
 
@@ -272,52 +287,50 @@ def _overlap(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _read_rows(path: str | os.PathLike[str]) -> tuple[list[tuple[str, str]], np.ndarray]:
+def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], np.ndarray]:
     """Return (sequence, label) of each row and its 1-based line in the file."""
     if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; supply this split or correct its path.")
+        raise InputError(f"{name}: there is no such file; supply this split or correct its path.")
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the header.
         with open(path, newline="", encoding="utf-8-sig") as handle:
             # The csv module and not pandas, for the true line of each row.
             reader = csv.reader(handle)
-            header = [name.strip() for name in next(reader, [])]
+            header = [column.strip() for column in next(reader, [])]
             numbered = [(reader.line_num, row) for row in reader if row]
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: this is not a text file of comma-separated values ({error}); "
+            f"{name}: this is not a text file of comma-separated values ({error}); "
             "replace the file."
         ) from error
     if not header:
-        raise InputError(f"{path}, line 1: the file is empty; supply rows of sequence,label.")
-    missing = [name for name in COLUMNS if name not in header]
+        raise InputError(f"{name}, line 1: the file is empty; supply rows of sequence,label.")
+    missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise InputError(
-            f'{path}, line 1, header "{_short(",".join(header))}": the column '
+            f'{name}, line 1, header "{_short(",".join(header))}": the column '
             f"{' and '.join(missing)} is missing; name the columns sequence,label."
         )
     if not numbered:
-        raise InputError(f"{path}, line 2: there is a header but no row; supply rows.")
+        raise InputError(f"{name}, line 2: there is a header but no row; supply rows.")
     for line, row in numbered:
         if len(row) != len(header):
             raise InputError(
-                f'{path}, line {line}, row "{_short(",".join(row))}": {len(row)} fields where '
+                f'{name}, line {line}, row "{_short(",".join(row))}": {len(row)} fields where '
                 f"the header has {len(header)}; correct the row."
             )
-    at = [header.index(name) for name in COLUMNS]
+    at = [header.index(column) for column in COLUMNS]
     lines = np.array([line for line, _ in numbered], dtype=np.int64)
     return [(row[at[0]], row[at[1]]) for _, row in numbered], lines
 
 
-def _labels(
-    values: "pd.Series[str]", path: str | os.PathLike[str], lines: np.ndarray, n_classes: int
-) -> np.ndarray:
+def _labels(values: "pd.Series[str]", name: str, lines: np.ndarray, n_classes: int) -> np.ndarray:
     labels = values.str.strip().map({str(label): label for label in range(n_classes)})
     wrong = np.flatnonzero(labels.isna())
     if wrong.size:
         row = wrong[0]
         raise InputError(
-            f'{path}, line {lines[row]}, label "{_short(values.iloc[row])}": labels are integers '
+            f'{name}, line {lines[row]}, label "{_short(values.iloc[row])}": labels are integers '
             f"from 0 to {n_classes - 1}; correct the row or set n_classes."
         )
     return labels.to_numpy(dtype=np.int64)
@@ -325,7 +338,7 @@ def _labels(
 
 def _check_characters(
     sequences: "pd.Series[str]",
-    path: str | os.PathLike[str],
+    name: str,
     lines: np.ndarray,
     ambiguous: Ambiguous,
 ) -> dict[str, int]:
@@ -334,7 +347,7 @@ def _check_characters(
     empty = np.flatnonzero(lengths == 0)
     if empty.size:
         raise InputError(
-            f'{path}, line {lines[empty[0]]}, sequence "": the sequence has length 0; '
+            f'{name}, line {lines[empty[0]]}, sequence "": the sequence has length 0; '
             "supply it or remove the row."
         )
     # latin-1 with "replace" keeps one byte per character, whatever the character.
@@ -344,14 +357,14 @@ def _check_characters(
     kinds = _KIND[characters]
     refused = kinds > (_AMBIGUOUS if ambiguous == "to_N" else _PLAIN)
     if refused.any():
-        _refuse(sequences, path, lines, lengths, int(np.argmax(refused)))
+        _refuse(sequences, name, lines, lengths, int(np.argmax(refused)))
     counts = np.bincount(characters, minlength=256)
     return {code: int(counts[ord(code)]) for code in "N" + AMBIGUITY_CODES if counts[ord(code)]}
 
 
 def _refuse(
     sequences: "pd.Series[str]",
-    path: str | os.PathLike[str],
+    name: str,
     lines: np.ndarray,
     lengths: np.ndarray,
     index: int,
@@ -367,7 +380,7 @@ def _refuse(
     else:
         what = "this is no nucleotide (A, C, G, T or N); correct the row."
     raise InputError(
-        f'{path}, line {lines[row]}, character "{character}" at position {position + 1} of the '
+        f'{name}, line {lines[row]}, character "{character}" at position {position + 1} of the '
         f"sequence: {what}"
     )
 
