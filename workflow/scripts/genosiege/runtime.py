@@ -96,3 +96,45 @@ def stream(*names: str | int) -> np.random.Generator:
     """
     digest = hashlib.sha256("\x1f".join(str(name) for name in names).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+
+
+def choose_precision(requested: str, device: "torch.device", n_parameters: int) -> str:
+    """Settle `auto`: bf16 where the device is fast at it and the model is large enough.
+
+    Parameters
+    ----------
+    requested : str
+        `auto`, `fp32` or `bf16`.
+    device : torch.device
+        Where the model runs.
+    n_parameters : int
+        Size of the model. Below ten million, a forward is not bound by its matrix
+        products, and fp32 costs nothing.
+
+    Returns
+    -------
+    str
+        `fp32` or `bf16`.
+
+    Raises
+    ------
+    InputError
+        If there is no such precision.
+    """
+    if requested not in ("auto", "fp32", "bf16"):
+        raise InputError(f'precision "{requested}": choose auto, fp32 or bf16.')
+    if requested != "auto":
+        return requested
+    return "bf16" if n_parameters >= 10_000_000 and _fast_bf16(device) else "fp32"
+
+
+def _fast_bf16(device: "torch.device") -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})

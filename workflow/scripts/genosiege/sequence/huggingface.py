@@ -92,6 +92,10 @@ class OwnHead(Classifier):
         output = self._whole[0](input_ids=input_ids, attention_mask=attention_mask.long())
         return cast(torch.Tensor, output.logits).float()
 
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        """Cast all weights: the published forward pass joins encoder and head itself."""
+        self.to(dtype)
+
 
 def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
     """Read the checkpoint's tokenizer, from `tokenizer.json` where there is one."""

@@ -41,7 +41,12 @@ class Classifier(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give logits of shape (B, C), always float32."""
-        return cast(torch.Tensor, self.head(self.encoder(input_ids, attention_mask))).float()
+        features = self.encoder(input_ids, attention_mask).float()
+        return cast(torch.Tensor, self.head(features))
+
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        """Cast the encoder's weights; the head, which costs nothing, stays in float32."""
+        self.encoder.to(dtype)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Set the mode; a frozen encoder stays in evaluation mode."""

@@ -1,0 +1,73 @@
+"""What a model says of candidates, seen from the true class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+
+def margins(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logit of the true class minus the largest other logit.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, C)
+    labels : ndarray of int, shape (n,)
+        True classes, 0 ≤ label < C.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Negative where the prediction is wrong.
+    """
+    rows = np.arange(len(logits))
+    others = logits.astype(np.float64)
+    true = others[rows, labels].copy()
+    others[rows, labels] = -np.inf
+    return true - others.max(axis=1)
+
+
+def true_class_probabilities(
+    logits: NDArray[np.float32], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Softmax probability of the true class, shape (n,)."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    return np.asarray(probabilities[np.arange(len(logits)), labels])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits of the first candidates of a proposal, as many as the budget let through.
+
+    Attributes
+    ----------
+    logits : ndarray of float32, shape (m, C)
+        In the order of the candidates; m may be smaller than their number.
+    label : int
+        The true class of the sequence under attack.
+    exhausted : bool
+        Whether the query budget ended before the last candidate.
+    """
+
+    logits: NDArray[np.float32]
+    label: int
+    exhausted: bool
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def margins(self) -> NDArray[np.float64]:
+        """Margin of each answered candidate, shape (m,)."""
+        return margins(self.logits, np.full(len(self.logits), self.label))
+
+    @property
+    def p_true(self) -> NDArray[np.float64]:
+        """Probability of the true class of each answered candidate, shape (m,)."""
+        return true_class_probabilities(self.logits, np.full(len(self.logits), self.label))
+
+    @property
+    def p_largest(self) -> NDArray[np.float64]:
+        """Largest softmax output of each answered candidate, shape (m,)."""
+        return np.asarray(softmax(self.logits.astype(np.float64), axis=1).max(axis=1))

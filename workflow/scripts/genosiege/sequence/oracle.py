@@ -1,0 +1,265 @@
+"""The only door to a model: strings in, logits out, in bulk, and every query counted.
+
+An attack is a generator that yields candidates and receives `Answers`. The oracle drives
+one such generator per sequence and attack seed (a `Search`), keeps what it has already
+answered, charges each search for its unique queries and stops answering when its budget
+is spent.
+"""
+
+import copy
+import logging
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genosiege import runtime
+from genosiege.errors import InputError
+from genosiege.sequence.answers import Answers
+from genosiege.sequence.encoders import SequenceModel
+from genosiege.sequence.journal import Journal
+
+log = logging.getLogger(__name__)
+
+Logits = NDArray[np.float32]
+Outcome = TypeVar("Outcome")
+Steps = Generator[Sequence[str], Answers, Outcome]
+
+# Strings tokenized at a time; bounds the memory of a whole split.
+_CHUNK = 8192
+# A longer batch than this is cut where padding would exceed the share below.
+_FREE_ROWS = 16
+_LARGEST_PADDING = 0.05
+
+
+@dataclass
+class Search(Generic[Outcome]):
+    """One attack on one sequence, and what it has cost so far.
+
+    Attributes
+    ----------
+    key : str
+        Unique among the searches of a job: sequence id and attack seed.
+    label : int
+        True class of the sequence.
+    budget : int
+        Largest number of unique queries.
+    steps : generator
+        Yields candidates, receives `Answers`, returns its outcome.
+    """
+
+    key: str
+    label: int
+    budget: int
+    steps: Steps[Outcome]
+    n_queries: int = 0
+    n_queries_unique: int = 0
+    known: dict[str, Logits] = field(default_factory=dict, repr=False)
+
+    def unknown(self, candidates: Sequence[str]) -> list[str]:
+        """Give the candidates never asked before, once each, as far as the budget goes."""
+        left = self.budget - self.n_queries_unique
+        fresh: dict[str, None] = {}
+        for candidate in candidates:
+            if candidate not in self.known and candidate not in fresh:
+                if len(fresh) == left:
+                    break
+                fresh[candidate] = None
+        return list(fresh)
+
+    def charge(self, candidates: Sequence[str], n_fresh: int, n_classes: int) -> Answers:
+        """Answer a proposal out of what is known now, and count it."""
+        answered: list[Logits] = []
+        for candidate in candidates:
+            row = self.known.get(candidate)
+            if row is None:
+                break
+            answered.append(row)
+        self.n_queries += len(answered)
+        self.n_queries_unique += n_fresh
+        logits = np.array(answered, dtype=np.float32).reshape(len(answered), n_classes)
+        return Answers(logits, self.label, exhausted=len(answered) < len(candidates))
+
+
+class Oracle:
+    """A model behind one door.
+
+    Parameters
+    ----------
+    model : SequenceModel
+        What answers. It is used in evaluation mode and left as it was.
+    precision : str
+        `fp32`, `bf16`, or `auto` (see `runtime.choose_precision`).
+    batching : str
+        `per_sequence`: a forward holds the candidates of one search only, so that a result
+        does not depend on which other sequences share the job. `lockstep`: the candidates
+        of all searches fill each forward. `auto`: lockstep on a GPU.
+    batch_size : int
+        Most sequences in one forward.
+    device : torch.device, optional
+        By default a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        If an option has an unknown value.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        *,
+        precision: str = "fp32",
+        batching: str = "per_sequence",
+        batch_size: int = 64,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device or runtime.device()
+        if batching == "auto":
+            batching = "lockstep" if self.device.type == "cuda" else "per_sequence"
+        if batching not in ("per_sequence", "lockstep"):
+            raise InputError(f'batching "{batching}": choose auto, per_sequence or lockstep.')
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: give a positive integer.")
+        self.batching = batching
+        self.batch_size = batch_size
+        self.n_classes = model.n_classes
+        self._tokenizer = model.tokenizer
+        n_parameters = sum(p.numel() for p in model.classifier.parameters())
+        self.precision = runtime.choose_precision(precision, self.device, n_parameters)
+        # A copy, so that the caller's model keeps its mode, device and precision.
+        self._classifier = copy.deepcopy(model.classifier).eval().to(self.device)
+        if self.precision == "bf16":
+            # Weights are cast once; autocast would cast them again in every forward.
+            self._classifier.lower_precision(torch.bfloat16)
+        log.info("oracle: %s, %s, %s", self.device, self.precision, self.batching)
+
+    def logits(self, sequences: Sequence[str]) -> Logits:
+        """Give the logits of sequences, uncounted; duplicates are computed once.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, C)
+        """
+        unique = list(dict.fromkeys(sequences))
+        rows = dict(zip(unique, self._forward(unique), strict=True))
+        return np.array([rows[s] for s in sequences], np.float32).reshape(-1, self.n_classes)
+
+    def run(
+        self, searches: Iterable[Search[Outcome]], journal: Journal | None = None
+    ) -> Iterator[tuple[Search[Outcome], Outcome]]:
+        """Drive searches to their ends.
+
+        Parameters
+        ----------
+        searches : iterable of Search
+            Under `per_sequence` they are taken, and finish, one after the other.
+        journal : Journal, optional
+            Keeps answers on disk, so that a killed job repeats no forward.
+
+        Yields
+        ------
+        search, outcome
+            As each search ends; the search holds its counts.
+        """
+        if self.batching == "per_sequence":
+            for search in searches:
+                yield from self._drive([search], journal)
+        else:
+            yield from self._drive(list(searches), journal)
+
+    def _drive(
+        self, searches: list[Search[Outcome]], journal: Journal | None
+    ) -> Iterator[tuple[Search[Outcome], Outcome]]:
+        pending = [(search, next(search.steps)) for search in searches]
+        while pending:
+            fresh = [search.unknown(candidates) for search, candidates in pending]
+            self._answer([search for search, _ in pending], fresh, journal)
+            following = []
+            for (search, candidates), new in zip(pending, fresh, strict=True):
+                answers = search.charge(candidates, len(new), self.n_classes)
+                try:
+                    following.append((search, search.steps.send(answers)))
+                except StopIteration as end:
+                    search.known.clear()
+                    yield search, end.value
+            pending = following
+
+    def _answer(
+        self,
+        searches: list[Search[Outcome]],
+        fresh: list[list[str]],
+        journal: Journal | None,
+    ) -> None:
+        """Put the logits of fresh candidates where their searches find them."""
+        recalled = [
+            journal.recall(search.key, strings) if journal else {}
+            for search, strings in zip(searches, fresh, strict=True)
+        ]
+        wanted = dict.fromkeys(
+            string
+            for strings, old in zip(fresh, recalled, strict=True)
+            for string in strings
+            if string not in old
+        )
+        new = dict(zip(wanted, self._forward(list(wanted)), strict=True))
+        for search, strings, old in zip(searches, fresh, recalled, strict=True):
+            computed = {string: new[string] for string in strings if string not in old}
+            search.known.update(old)
+            search.known.update(computed)
+            if journal:
+                journal.note(search.key, computed)
+        if journal:
+            journal.save_in_time()
+
+    @torch.inference_mode()
+    def _forward(self, sequences: list[str]) -> Logits:
+        """Compute logits of distinct sequences, in an order of their own."""
+        answered = np.empty((len(sequences), self.n_classes), dtype=np.float32)
+        # Sorted, so that equal sets make equal batches whatever order they came in.
+        order = sorted(range(len(sequences)), key=sequences.__getitem__)
+        for start in range(0, len(order), _CHUNK):
+            chunk = np.array(order[start : start + _CHUNK])
+            tokens = self._tokenizer.encode([sequences[i] for i in chunk])
+            for rows in batches(tokens.lengths, self.batch_size):
+                input_ids, mask = tokens.padded(rows, self._tokenizer.pad_id)
+                logits = self._classifier(
+                    torch.from_numpy(input_ids).to(self.device),
+                    torch.from_numpy(mask).to(self.device),
+                )
+                answered[chunk[rows]] = logits.cpu().numpy()
+        return answered
+
+
+def batches(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Group sequences of similar length.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (n,)
+        Tokens of each sequence.
+    batch_size : int
+        Most sequences in a group.
+
+    Yields
+    ------
+    ndarray of int
+        Indices of one group, shortest first. A group of more than 16 ends where padding
+        would exceed 5 % of it; smaller ones would cost more than the padding.
+    """
+    order = np.argsort(lengths, kind="stable")
+    start, filled = 0, 0
+    for end, index in enumerate(order):
+        size = end - start
+        padded = int(lengths[index]) * (size + 1)
+        real = filled + int(lengths[index])
+        wasteful = size >= _FREE_ROWS and padded - real > _LARGEST_PADDING * padded
+        if size == batch_size or wasteful:
+            yield order[start:end]
+            start, filled = end, 0
+        filled += int(lengths[index])
+    if start < len(order):
+        yield order[start:]
