@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
+
 from genosiege.errors import InputError
 from genosiege.statistics import (
     bootstrap_interval,
@@ -11,7 +13,6 @@ from genosiege.statistics import (
     weighted_mean,
     wilson_interval,
 )
-from scipy.stats import binomtest, norm
 
 
 def wilson_by_hand(successes: float, n: float, level: float) -> tuple[float, float]:
