@@ -17,7 +17,10 @@ def filled(repository: Path) -> dict[str, Any]:
     config: dict[str, Any] = {
         "run": {"tasks": ["simulated"], "encoders": ["cnn"]},
         "tasks": {"simulated": {"source": {"kind": "simulate"}}},
-        "encoders": {"cnn": {"kind": "cnn"}},
+        "encoders": {
+            "cnn": {"kind": "cnn"},
+            "scratch": {"kind": "dnabert2", "architecture": {}, "pretraining": {}},
+        },
         "attacks": {"genetic": {"kind": "genetic"}},
     }
     validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
@@ -57,3 +60,10 @@ def test_cnn_defaults_are_the_librarys(filled):
 
 def test_training_defaults_are_the_librarys(filled):
     assert filled["encoders"]["cnn"]["training"] == asdict(classifier.Training())
+
+
+def test_pretraining_has_a_seed_and_the_options_of_training_but_patience(filled):
+    training = asdict(classifier.Training())
+    del training["patience"]
+
+    assert filled["encoders"]["scratch"]["pretraining"] == {"seed": 0, **training}

@@ -1,0 +1,69 @@
+"""The graph of jobs, from dry runs: which jobs, and on which code each of them depends."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+def inputs(output: str, rule: str) -> set[str]:
+    """Collect the names of the library modules among a rule's inputs in a dry run's output."""
+    found: set[str] = set()
+    for block in re.split(r"\n(?=(?:local)?rule )", output):
+        if re.match(rf"(?:local)?rule {rule}:", block):
+            line = re.search(r"^ +input: (.*)$", block, flags=re.M)
+            assert line
+            found |= {Path(name).stem for name in line[1].split(", ") if name.endswith(".py")}
+    assert found, f"no job of {rule}"
+    return found
+
+
+def test_the_demo_asks_for_every_step(workflow):
+    output = workflow(None, "--dry-run", base="demo.yaml", check=True).stdout
+
+    for rule in ("download_task", "prepare_task", "train_encoder", "tokenize_task", "embed"):
+        assert re.search(rf"^{rule} +\d", output, flags=re.M), rule
+    assert "fetch_encoder" not in output
+
+
+def test_the_graph_of_all_gue_tasks_can_be_built(workflow, repository):
+    tasks = list(yaml.safe_load((repository / "config/config.yaml").read_text())["tasks"])
+    config = {"run": {"tasks": tasks, "encoders": ["dnabert2", "cnn"]}}
+
+    output = workflow(config, "--dry-run", "--quiet", "rules", check=True).stdout
+
+    assert len(tasks) == 28
+    assert re.search(rf"^fine_tune +{28 * 2 * 3}$", output, flags=re.M)
+    assert re.search(r"^fetch_encoder +1$", output, flags=re.M)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mine", "others"),
+    [
+        ("cnn", "cnn", {"huggingface", "dnabert2", "dnabert2_encoder"}),
+        ("dnabert2", "dnabert2_encoder", {"huggingface", "cnn"}),
+        ("nucleotide_transformer", "huggingface", {"cnn", "dnabert2", "dnabert2_encoder"}),
+    ],
+)
+def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, mine, others):
+    output = workflow({"run": {"encoders": [encoder]}}, "--dry-run", check=True).stdout
+    code = inputs(output, "fine_tune")
+
+    assert {"fine_tune", "encoders", "files", mine} <= code
+    assert not others & code
+
+
+@pytest.mark.parametrize(
+    ("samples", "size", "shards"), [(500, 1000, 1), (500, 100, 5), (None, 1000, 6), (7, 2, 4)]
+)
+def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
+    config = {
+        "run": {"encoders": ["cnn"], "seeds": [0]},
+        "sampling": {"attack_samples": samples},
+        "compute": {"shard_size": size},
+    }
+
+    output = workflow(config, "--dry-run", "--quiet", "rules", check=True).stdout
+
+    assert re.search(rf"^attack_shard +{shards}$", output, flags=re.M)
