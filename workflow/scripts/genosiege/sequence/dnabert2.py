@@ -11,11 +11,8 @@ Shazeer (2020), GLU variants improve transformer, arXiv 2002.05202.
 """
 
 import math
-import pickle
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 
 from genosiege import files
 from genosiege.errors import InputError
+from genosiege.sequence import checkpoints
 
 _INITIAL_DEVIATION = 0.02
 # Tokens worked off at once on a CPU. With more, the intermediate results outgrow the cache and
@@ -367,47 +365,15 @@ def load_checkpoint(
     """
     given = {
         name.removeprefix("bert."): tensor
-        for name, tensor in _read_tensors(path).items()
+        for name, tensor in checkpoints.read(path).items()
         if not name.startswith("cls.")
     }
     wanted = model.state_dict()
     if not any(name.startswith("pooler.") for name in given):
         given |= _fresh_pooler(model.architecture, generator)
-    for name, tensor in wanted.items():
-        if name not in given:
-            raise InputError(
-                f"{path}, {name}: this tensor is missing; use a checkpoint of DNABERT-2."
-            )
-        if given[name].shape != tensor.shape:
-            raise InputError(
-                f"{path}, {name}: shape {tuple(given[name].shape)}, expected "
-                f"{tuple(tensor.shape)}; use the config.json that belongs to the checkpoint."
-            )
-    for name in given:
-        if name not in wanted:
-            raise InputError(
-                f"{path}, {name}: this tensor is not part of DNABERT-2's encoder; use another "
-                "checkpoint."
-            )
+    checkpoints.check(given, wanted, path)
     # Assigned, so that a model on the meta device costs no second copy.
     model.load_state_dict({name: given[name].float() for name in wanted}, assign=True)
-
-
-def _read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
-    if Path(path).suffix == ".safetensors":
-        return files.read_tensors(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such checkpoint; make it or correct the path.")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{path}: this is no whole file of tensors ({reason}); fetch it again."
-        ) from error
-    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
-        raise InputError(f"{path}: this is no mapping of names to tensors; use another checkpoint.")
-    return content
 
 
 def _fresh_pooler(
