@@ -3,57 +3,6 @@
 BASELINE = f"{SEQUENCE}/seed{{seed}}/baseline"
 
 
-def encoder_entry(wildcards):
-    """Give what of an encoder's entry a model is read with: neither source nor training."""
-    entry = config["encoders"][wildcards.encoder]
-    apart = ("source", "training", "pretraining")
-    return {key: value for key, value in entry.items() if key not in apart}
-
-
-def scratch_entry(wildcards):
-    """Give what an encoder is trained from scratch with."""
-    entry = config["encoders"][wildcards.encoder]
-    return {key: entry[key] for key in ("kind", "architecture", "pretraining")}
-
-
-def caches_features(wildcards):
-    """Tell whether a head of ours is trained on features that are made once."""
-    entry = config["encoders"][wildcards.encoder]
-    return entry.get("frozen", False) and entry.get("train") != "none"
-
-
-def baseline_data(wildcards):
-    """Name the splits a baseline is trained on, with their features where those are cached."""
-    if config["encoders"][wildcards.encoder].get("train") == "none":
-        return {}
-    data = {
-        split: f"<results>/data/{wildcards.task}/{split}.parquet"
-        for split in ("train", "dev")
-    }
-    if caches_features(wildcards):
-        data |= {
-            f"{split}_features": f"{SEQUENCE}/embeddings/{split}.safetensors".format(
-                **wildcards
-            )
-            for split in ("train", "dev")
-        }
-    return data
-
-
-def test_features(wildcards):
-    """Name the cached features of the test split; none where the encoder is trained."""
-    if not caches_features(wildcards):
-        return {}
-    return {
-        "test_features": f"{SEQUENCE}/embeddings/test.safetensors".format(**wildcards)
-    }
-
-
-def gpus(wildcards):
-    """Count the GPUs that work on a model is worth: none where its features are cached."""
-    return 0 if caches_features(wildcards) else 1
-
-
 rule train_encoder:
     input:
         train="<results>/data/{task}/train.parquet",

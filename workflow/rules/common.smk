@@ -11,6 +11,7 @@ from snakemake.utils import validate
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from genosiege import configuration, workflow_code
+from genosiege.data import download
 from genosiege.errors import InputError
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
@@ -79,7 +80,7 @@ def code_with(script, encoder=False, attack=False):
     return files
 
 
-# Inputs that depend on the configuration ----------------------------------------------
+# Inputs of many parts -----------------------------------------------------------------
 
 
 def encoder_files(wildcards):
@@ -108,14 +109,150 @@ def shards(wildcards):
     )
 
 
+# Inputs of data.smk -------------------------------------------------------------------
+
+
+def local_table(wildcards):
+    """Name the local file of a split, so that a changed file is read again.
+
+    One that is absent is left to the job, which says so in one line.
+    """
+    source = config["tasks"][wildcards.task]["source"]
+    if source["kind"] != "path":
+        return []
+    path = source["path"].replace("{split}", wildcards.split)
+    return [path] if os.path.isfile(path) else []
+
+
+def own_names(wildcards):
+    """Map the splits of a local task to the user's own files, which errors name."""
+    source = config["tasks"][wildcards.task]["source"]
+    if source["kind"] != "path":
+        return {}
+    return {
+        split: source["path"].replace("{split}", split)
+        for split in ["train", "dev", "test"]
+    }
+
+
+def local_encoder(wildcards):
+    """List what a local folder has of an encoder's files; see `local_table`."""
+    source = config["encoders"][wildcards.encoder]["source"]
+    if source["kind"] != "path":
+        return []
+    paths = [os.path.join(source["path"], name) for name in download.ENCODER_FILES]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def download_code(wildcards):
+    """List the code of a download; a change of the simulation refetches nothing else."""
+    kind = config["tasks"][wildcards.task]["source"]["kind"]
+    return code("download_task", *["genosiege.data.simulate"] * (kind == "simulate"))
+
+
+# Inputs of classifier.smk -------------------------------------------------------------
+
+
+def encoder_entry(wildcards):
+    """Give what of an encoder's entry a model is read with: neither source nor training."""
+    entry = config["encoders"][wildcards.encoder]
+    apart = ("source", "training", "pretraining")
+    return {key: value for key, value in entry.items() if key not in apart}
+
+
+def scratch_entry(wildcards):
+    """Give what an encoder is trained from scratch with."""
+    entry = config["encoders"][wildcards.encoder]
+    return {key: entry[key] for key in ("kind", "architecture", "pretraining")}
+
+
+def caches_features(wildcards):
+    """Tell whether a head of ours is trained on features that are made once."""
+    entry = config["encoders"][wildcards.encoder]
+    return entry.get("frozen", False) and entry.get("train") != "none"
+
+
+def baseline_data(wildcards):
+    """Name the splits a baseline is trained on, with their features where those are cached."""
+    if config["encoders"][wildcards.encoder].get("train") == "none":
+        return {}
+    data = {
+        split: f"<results>/data/{wildcards.task}/{split}.parquet"
+        for split in ("train", "dev")
+    }
+    if caches_features(wildcards):
+        data |= {
+            f"{split}_features": f"{SEQUENCE}/embeddings/{split}.safetensors".format(
+                **wildcards
+            )
+            for split in ("train", "dev")
+        }
+    return data
+
+
+def test_features(wildcards):
+    """Name the cached features of the test split; none where the encoder is trained."""
+    if not caches_features(wildcards):
+        return {}
+    return {
+        "test_features": f"{SEQUENCE}/embeddings/test.safetensors".format(**wildcards)
+    }
+
+
+def gpus(wildcards):
+    """Count the GPUs that work on a model is worth: none where its features are cached."""
+    return 0 if caches_features(wildcards) else 1
+
+
+# Inputs of report.smk, and how its outputs stand in the report ------------------------
+
+
+def of_baselines(path):
+    """Name one file of every baseline model of the run."""
+    return expand(
+        f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
+        task=config["run"]["tasks"],
+        encoder=config["run"]["encoders"],
+        seed=config["run"]["seeds"],
+        attack=config["run"]["attacks"],
+    )
+
+
+def tss_indices():
+    """Map each task of the run to the position of its transcription start site, or None."""
+    return {
+        task: config["tasks"][task].get("tss_index") for task in config["run"]["tasks"]
+    }
+
+
+def shown(path, category, result, form, caption):
+    """Mark an output for the report; equal labels let all results stand in one list."""
+    return report(
+        f"<results>/{path}",
+        caption=f"../report/{caption}.rst",
+        category=category,
+        labels={"result": result, "form": form},
+    )
+
+
+def csv_file(name, category, result):
+    """Mark a table for download."""
+    return shown(f"tables/{name}.csv", category, result, "CSV file", name)
+
+
+def page(name, category, result):
+    """Mark the sortable page of a table."""
+    return shown(f"tables/{name}.html", category, result, "table", name)
+
+
+def figure(name, result, caption=None):
+    """Mark a figure of the attacks."""
+    return shown(f"figures/{name}.svg", "Attacks", result, "figure", caption or name)
+
+
 # Targets ------------------------------------------------------------------------------
 
 
 def models():
     """Name every model of the run, so that a deleted one is made again."""
-    return expand(
-        f"{SEQUENCE}/seed{{seed}}/baseline/model.safetensors",
-        task=config["run"]["tasks"],
-        encoder=config["run"]["encoders"],
-        seed=config["run"]["seeds"],
-    )
+    return of_baselines("model.safetensors")

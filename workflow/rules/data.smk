@@ -1,49 +1,9 @@
 """From a source to checked files: tasks and encoders."""
 
-from genosiege.data import download
-
 
 localrules:
     download_task,
     fetch_encoder,
-
-
-def local_table(wildcards):
-    """Name the local file of a split, so that a changed file is read again.
-
-    One that is absent is left to the job, which says so in one line.
-    """
-    source = config["tasks"][wildcards.task]["source"]
-    if source["kind"] != "path":
-        return []
-    path = source["path"].replace("{split}", wildcards.split)
-    return [path] if os.path.isfile(path) else []
-
-
-def own_names(wildcards):
-    """Map the splits of a local task to the user's own files, which errors name."""
-    source = config["tasks"][wildcards.task]["source"]
-    if source["kind"] != "path":
-        return {}
-    return {
-        split: source["path"].replace("{split}", split)
-        for split in ["train", "dev", "test"]
-    }
-
-
-def local_encoder(wildcards):
-    """List what a local folder has of an encoder's files; see `local_table`."""
-    source = config["encoders"][wildcards.encoder]["source"]
-    if source["kind"] != "path":
-        return []
-    paths = [os.path.join(source["path"], name) for name in download.ENCODER_FILES]
-    return [path for path in paths if os.path.isfile(path)]
-
-
-def download_code(wildcards):
-    """List the code of a download; a change of the simulation refetches nothing else."""
-    kind = config["tasks"][wildcards.task]["source"]["kind"]
-    return code("download_task", *["genosiege.data.simulate"] * (kind == "simulate"))
 
 
 rule download_task:

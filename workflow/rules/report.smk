@@ -1,49 +1,6 @@
 """From results to what people read: tables and figures, few jobs that make many."""
 
 
-def of_baselines(path):
-    """Name one file of every baseline model of the run."""
-    return expand(
-        f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
-        task=config["run"]["tasks"],
-        encoder=config["run"]["encoders"],
-        seed=config["run"]["seeds"],
-        attack=config["run"]["attacks"],
-    )
-
-
-def tss_indices():
-    """Map each task of the run to the position of its transcription start site, or None."""
-    return {
-        task: config["tasks"][task].get("tss_index") for task in config["run"]["tasks"]
-    }
-
-
-def shown(path, category, result, form, caption):
-    """Mark an output for the report; equal labels let all results stand in one list."""
-    return report(
-        f"<results>/{path}",
-        caption=f"../report/{caption}.rst",
-        category=category,
-        labels={"result": result, "form": form},
-    )
-
-
-def csv_file(name, category, result):
-    """Mark a table for download."""
-    return shown(f"tables/{name}.csv", category, result, "CSV file", name)
-
-
-def page(name, category, result):
-    """Mark the sortable page of a table."""
-    return shown(f"tables/{name}.html", category, result, "table", name)
-
-
-def figure(name, result, caption=None):
-    """Mark a figure of the attacks."""
-    return shown(f"figures/{name}.svg", "Attacks", result, "figure", caption or name)
-
-
 rule tables:
     input:
         cards=expand("<results>/data/{task}/card.json", task=config["run"]["tasks"]),
