@@ -28,13 +28,13 @@ TATA box       counts of Bucher    -33 to -28                  forward
 BRE            SSRCGCC             ends where TATA begins      forward
 initiator      YYANWYY             -2 (its A is +1)            forward
 DPE            RGWYV               +28, without a TATA box     forward
-GC box         KRGGCGKRRY          -110 to -40, up to three    both
+GC box         RGGGGCGGGGC         -110 to -40, up to three    both
 CCAAT box      YRRCCAATSR          -110 to -60                 both
 =============  ==================  ==========================  ===========================
 
 TATA: Bucher 1990, J. Mol. Biol. 212, 563-578 (389 promoters). BRE: Lagrange et al. 1998,
 Genes Dev. 12, 34-44. Initiator: Javahery et al. 1994, Mol. Cell. Biol. 14, 116-127. DPE: Burke
-& Kadonaga 1997, Genes Dev. 11, 3020-3031. GC box: Briggs et al. 1986, Science 234, 47-52.
+& Kadonaga 1997, Genes Dev. 11, 3020-3031. GC box: as searched by Suzuki et al. (below).
 CCAAT: Mantovani 1998, Nucleic Acids Res. 26, 1135-1143. Where only a consensus is published,
 each of its positions holds with probability 0.9. How often an element is planted follows counts
 in human promoters: TATA 24 %, initiator 46 % (Yang et al. 2007, Gene 389, 52-65); GC box 97 %,
@@ -189,7 +189,7 @@ _TATA = Element((_TATA_COUNTS / _TATA_COUNTS.sum(axis=0)).T, -33, -28)
 _BRE = Element(consensus("SSRCGCC"), 0, 0)  # placed by its TATA box
 _INITIATOR = Element(consensus("YYANWYY"), -2, -2)
 _DPE = Element(consensus("RGWYV"), 27, 27)
-_GC_BOX = Element(consensus("KRGGCGKRRY"), -110, -40, both_strands=True)
+_GC_BOX = Element(consensus("RGGGGCGGGGC"), -110, -40, both_strands=True)
 _CCAAT = Element(consensus("YRRCCAATSR"), -110, -60, both_strands=True)
 
 
@@ -342,7 +342,7 @@ def _with_elements(
         return np.flatnonzero(rng.random(n) < np.minimum(settings.strength * rate, 1))
 
     bases = bases.copy()
-    for rate in (0.75, 0.45, 0.20):
+    for rate in (0.60, 0.30, 0.10):
         _plant(bases, chosen(np.where(rich, rate, 0.6 * rate)), _GC_BOX, settings, rng)
     _plant(bases, chosen(0.40), _CCAAT, settings, rng)
     # CpG-poor promoters carry most TATA boxes.

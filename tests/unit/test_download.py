@@ -1,0 +1,496 @@
+import hashlib
+import json
+import pickle
+import socket
+
+import numpy as np
+import pytest
+import torch
+from loopback import COMMIT, serving
+from safetensors.torch import load_file, save_file
+
+from genosiege.data import download
+from genosiege.errors import InputError
+
+REPO = "acme/genomes"
+HUB_PATH = f"/datasets/{REPO}/resolve/{COMMIT}/tasks/train.csv"
+MODEL_PATH = f"/{REPO}/resolve/{COMMIT}"
+ROWS = 4000
+CSV = b"sequence,label\n" + b"".join(b"%s,%d\n" % (b"ACGT" * 75, row % 2) for row in range(ROWS))
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path_factory):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    with serving() as loopback:
+        monkeypatch.setenv("HF_ENDPOINT", loopback.address)
+        yield loopback
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """Skip the waits between retries; the seconds that would have been waited."""
+    seconds = []
+    monkeypatch.setattr("time.sleep", seconds.append)
+    return seconds
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "tasks" / "train.csv"
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def hub(**more):
+    return {
+        "kind": "huggingface", "repo": REPO, "revision": COMMIT, "path": "tasks/{split}.csv", **more
+    }  # fmt: skip
+
+
+def url(server, content=CSV, **more):
+    server.files.setdefault("/files/train.csv", content)
+    address = f"{server.address}/files/{{split}}.csv"
+    return {"kind": "url", "url": address, "sha256": {"train": sha256(content)}, **more}
+
+
+def refusal(function, *arguments, **options):
+    with pytest.raises(InputError) as caught:
+        function(*arguments, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def unused_address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def assert_nothing_left(target):
+    assert list(target.parent.iterdir()) == []
+
+
+# A plain address ----------------------------------------------------------------------
+
+
+def test_a_url_is_fetched_whole_and_alone(server, target):
+    download.fetch(url(server), "train", target)
+
+    assert target.read_bytes() == CSV
+    assert list(target.parent.iterdir()) == [target]
+    assert [request.method for request in server.requests] == ["GET"]
+
+
+def test_a_url_goes_on_where_the_connection_was_cut(server, target):
+    source = url(server)
+    server.faults["GET", "/files/train.csv"] = ["cut", "cut"]
+
+    download.fetch(source, "train", target)
+
+    first, second, third = (request.range for request in server.requests)
+    assert first is None
+    starts = [int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in (second, third)]
+    assert len(CSV) // 3 < starts[0] <= len(CSV) // 2 < starts[1]
+    assert target.read_bytes() == CSV
+
+
+def test_a_url_goes_on_with_what_a_killed_job_left(server, target):
+    target.parent.mkdir()
+    (target.parent / ".train.csv.part").write_bytes(CSV[:1000])
+
+    download.fetch(url(server), "train", target)
+
+    assert [request.range for request in server.requests] == ["bytes=1000-"]
+    assert target.read_bytes() == CSV
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_rest_is_not_trusted_where_no_digest_is_checked(server, target):
+    target.parent.mkdir()
+    (target.parent / ".train.csv.part").write_bytes(b"x" * 1000)
+
+    download.fetch(url(server, sha256=None), "train", target)
+
+    assert [request.range for request in server.requests] == [None]
+    assert target.read_bytes() == CSV
+
+
+def test_a_server_that_ignores_ranges_gives_the_same_bytes(server, target):
+    source = url(server)
+    server.faults["GET", "/files/train.csv"] = ["cut", "whole"]
+
+    download.fetch(source, "train", target)
+
+    assert server.requests[1].range is not None
+    assert target.read_bytes() == CSV
+
+
+def test_a_rest_longer_than_the_file_is_thrown_away(server, target):
+    target.parent.mkdir()
+    (target.parent / ".train.csv.part").write_bytes(b"x" * (len(CSV) + 5))
+
+    download.fetch(url(server), "train", target)
+
+    assert target.read_bytes() == CSV
+
+
+def test_a_rest_that_another_process_writes_is_left_alone(server, target):
+    import fcntl
+
+    target.parent.mkdir()
+    part = target.parent / ".train.csv.part"
+    part.write_bytes(b"theirs")
+    with open(part, "ab") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        download.fetch(url(server), "train", target)
+
+    assert part.read_bytes() == b"theirs"
+    assert target.read_bytes() == CSV
+
+
+def test_a_url_is_retried_after_503_with_growing_waits(server, target, waits):
+    source = url(server)
+    server.faults["GET", "/files/train.csv"] = [503, 503, 429]
+
+    download.fetch(source, "train", target)
+
+    assert target.read_bytes() == CSV
+    assert waits == [1, 2, 4]
+
+
+def test_a_url_that_always_fails_is_given_up(server, target):
+    source = url(server)
+    server.faults["GET", "/files/train.csv"] = [503] * 50
+
+    message = refusal(download.fetch, source, "train", target)
+
+    assert len(server.requests) == 6
+    for part in (f"{server.address}/files/train.csv", "503", "https_proxy", "rerun"):
+        assert part in message
+    assert not target.exists()
+
+
+def test_a_url_with_a_wrong_digest_leaves_nothing(server, target):
+    source = url(server, sha256={"train": "0" * 64})
+
+    message = refusal(download.fetch, source, "train", target)
+
+    for part in ("/files/train.csv", sha256(CSV), "0" * 64, "correct"):
+        assert part in message
+    assert_nothing_left(target)
+
+
+def test_a_url_with_a_wrong_size_leaves_nothing(server, target):
+    source = url(server, size={"train": 7})
+
+    assert f"{len(CSV)} bytes, 7 are expected" in refusal(download.fetch, source, "train", target)
+    assert_nothing_left(target)
+
+
+def test_a_url_that_does_not_exist_is_named_and_not_retried(server, target):
+    server.files["/files/train.csv"] = CSV
+
+    message = refusal(download.fetch, url(server), "dev", target)
+
+    assert "/files/dev.csv: the server answers 404" in message
+    assert len(server.requests) == 1
+    assert not target.exists()
+
+
+def test_an_unreachable_url_ends_in_one_line(server, target):
+    source = {"kind": "url", "url": f"{unused_address()}/x.csv"}
+
+    message = refusal(download.fetch, source, "train", target)
+
+    assert "/x.csv: the download failed" in message
+    assert "Connection refused" in message
+    assert "check the network" in message
+
+
+def test_a_url_of_no_known_scheme_is_refused(target):
+    message = refusal(download.fetch, {"kind": "url", "url": "train.csv"}, "train", target)
+
+    assert "no http address" in message
+
+
+# The hub ------------------------------------------------------------------------------
+
+
+def test_the_hub_is_asked_for_the_pinned_revision(server, target):
+    server.files[HUB_PATH] = CSV
+
+    download.fetch(hub(), "train", target, rows=ROWS)
+
+    assert target.read_bytes() == CSV
+    assert list(target.parent.iterdir()) == [target]
+    # The library asks the hub for a list of its own besides.
+    asked = {request.path for request in server.requests if not request.path.startswith("/api/")}
+    assert asked == {HUB_PATH}
+
+
+def test_the_hub_goes_on_where_the_connection_was_cut(server, target):
+    # The library saves in pieces of 10 MB: less than that is fetched anew.
+    content = CSV * 20
+    server.files[HUB_PATH] = content
+    server.faults["GET", HUB_PATH] = ["cut"]
+
+    download.fetch(hub(sha256={"train": sha256(content)}), "train", target)
+
+    ranges = [request.range for request in server.asked("GET")]
+    assert ranges[0] is None
+    assert ranges[1:] == ["bytes=10485760-"]
+    assert target.read_bytes() == content
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_the_hub_is_retried_after_503(server, target, method):
+    server.files[HUB_PATH] = CSV
+    server.faults[method, HUB_PATH] = [503, 503]
+
+    download.fetch(hub(), "train", target)
+
+    assert target.read_bytes() == CSV
+    assert len(server.asked(method)) >= 3
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_hub_that_always_fails_is_given_up(server, target, method):
+    server.files[HUB_PATH] = CSV
+    server.faults[method, HUB_PATH] = [503] * 90
+
+    message = refusal(download.fetch, hub(), "train", target)
+
+    assert f"{REPO}/tasks/train.csv" in message
+    assert "503" in message
+    assert_nothing_left(target)
+
+
+def test_a_hub_file_with_a_wrong_digest_leaves_nothing(server, target):
+    server.files[HUB_PATH] = CSV
+
+    message = refusal(download.fetch, hub(sha256={"train": "0" * 64}), "train", target)
+
+    for part in (f"{REPO}/tasks/train.csv", sha256(CSV), "0" * 64):
+        assert part in message
+    assert_nothing_left(target)
+
+
+def test_a_hub_file_with_wrong_rows_leaves_nothing(server, target):
+    server.files[HUB_PATH] = CSV
+
+    message = refusal(download.fetch, hub(), "train", target, rows=ROWS + 1)
+
+    assert f"{REPO}/tasks/train.csv" in message
+    assert f"has {ROWS} rows, {ROWS + 1} are expected" in message
+    assert_nothing_left(target)
+
+
+def test_rows_are_counted_with_crlf_and_without_a_last_line_end(server, target):
+    server.files[HUB_PATH] = CSV.replace(b"\n", b"\r\n").rstrip()
+
+    download.fetch(hub(), "train", target, rows=ROWS)
+
+    assert target.exists()
+
+
+def test_a_file_that_the_hub_lacks_is_named(server, target):
+    server.files[HUB_PATH] = CSV
+
+    message = refusal(download.fetch, hub(), "dev", target)
+
+    assert f"{REPO}/tasks/dev.csv" in message
+    assert "no such file" in message
+    assert_nothing_left(target)
+
+
+def test_an_unreachable_hub_ends_in_one_line(server, target, monkeypatch):
+    address = unused_address()
+    monkeypatch.setenv("HF_ENDPOINT", address)
+
+    message = refusal(download.fetch, hub(), "train", target)
+
+    for part in (REPO, address, "cannot be reached", "Connection refused", "HF_ENDPOINT"):
+        assert part in message
+    assert_nothing_left(target)
+
+
+def test_a_file_in_the_hubs_own_cache_needs_no_network(server, target, tmp_path, monkeypatch):
+    snapshot = tmp_path / "cache" / "datasets--acme--genomes" / "snapshots" / COMMIT / "tasks"
+    snapshot.mkdir(parents=True)
+    (snapshot / "train.csv").write_bytes(CSV)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+    download.fetch(hub(), "train", target, rows=ROWS)
+
+    assert target.read_bytes() == CSV
+    assert server.requests == []
+
+
+# Local files and simulation -----------------------------------------------------------
+
+
+def test_a_local_file_is_copied_and_checked(tmp_path, target):
+    (tmp_path / "my_train.csv").write_bytes(CSV)
+    source = {"kind": "path", "path": str(tmp_path / "my_{split}.csv")}
+
+    download.fetch(source, "train", target, rows=ROWS)
+
+    assert target.read_bytes() == CSV
+    assert f"has {ROWS} rows" in refusal(download.fetch, source, "train", target, rows=3)
+    message = refusal(download.fetch, source, "dev", target)
+    assert message.startswith(f"{tmp_path}/my_dev.csv: there is no such file")
+
+
+def test_a_simulated_split_is_written_and_its_parameters_are_checked(target):
+    source = {"kind": "simulate", "seed": 3, "n_train": 20, "length": 120, "tss_index": 80}
+
+    download.fetch(source, "train", target, rows=20)
+
+    lines = target.read_text().splitlines()
+    assert lines[0] == "sequence,label"
+    assert {len(line) for line in lines[1:]} == {122}
+    assert "rows_train" in refusal(download.fetch, {**source, "rows_train": 2}, "train", target)
+    assert "tss_index 120" in refusal(download.fetch, {**source, "tss_index": 120}, "train", target)
+
+
+# Encoders -----------------------------------------------------------------------------
+
+
+def tied_weights():
+    shared = torch.arange(12.0).reshape(3, 4)
+    return {"a.weight": shared, "b.weight": shared, "c.weight": torch.ones(2, 3).T}
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A local encoder with weights in `pytorch_model.bin`."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    torch.save(tied_weights(), folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(json.dumps({"hidden_size": 4}))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "optimizer.pt").write_text("not for us")
+    return folder
+
+
+def assert_encoder(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors", "config.json", "tokenizer.json"
+    }  # fmt: skip
+    tensors = load_file(folder / "model.safetensors")
+    assert tensors.keys() == tied_weights().keys()
+    for name, tensor in tied_weights().items():
+        assert torch.equal(tensors[name], tensor)
+
+
+def test_a_pickled_encoder_becomes_safetensors_with_its_tied_weights(model, tmp_path):
+    folder = tmp_path / "encoders" / "mine"
+
+    download.fetch_encoder({"kind": "path", "path": str(model)}, folder)
+
+    assert_encoder(folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_safetensors_are_kept_byte_for_byte_and_preferred(model, tmp_path):
+    save_file({"x": torch.zeros(5)}, model / "model.safetensors")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "old.txt").write_text("of an earlier fetch")
+
+    download.fetch_encoder({"kind": "path", "path": str(model)}, folder)
+
+    fetched = folder / "model.safetensors"
+    assert fetched.read_bytes() == (model / "model.safetensors").read_bytes()
+    assert not (folder / "old.txt").exists()
+
+
+@pytest.mark.parametrize("subfolder", ["", "checkpoints/best"])
+def test_an_encoder_comes_from_the_hub(server, model, tmp_path, subfolder):
+    weights = (model / "pytorch_model.bin").read_bytes()
+    for name in ("pytorch_model.bin", "config.json", "tokenizer.json"):
+        path = f"{MODEL_PATH}/{subfolder}/{name}" if subfolder else f"{MODEL_PATH}/{name}"
+        server.files[path] = (model / name).read_bytes()
+    source = {"kind": "huggingface", "repo": REPO, "revision": COMMIT, "path": subfolder}
+
+    download.fetch_encoder(
+        {**source, "sha256": {"pytorch_model.bin": sha256(weights)}}, tmp_path / "mine"
+    )
+
+    assert_encoder(tmp_path / "mine")
+    message = refusal(
+        download.fetch_encoder,
+        {**source, "sha256": {"pytorch_model.bin": "0" * 64}},
+        tmp_path / "other",
+    )
+    assert "pytorch_model.bin" in message
+    assert sha256(weights) in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
+
+
+class Exploit:
+    """What a hostile checkpoint holds: a call that unpickling makes."""
+
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('the checkpoint ran its own code')",))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_and_hostile_weights_are_refused_and_nothing_is_left(model, tmp_path):
+    source = {"kind": "path", "path": str(model)}
+    weights = model / "pytorch_model.bin"
+    whole = weights.read_bytes()
+    damaged = {
+        "cut": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"<html>rate limited</html>",
+        "hostile": pickle.dumps({"a": Exploit()}),
+        "not tensors": pickle.dumps({"a": 1}, protocol=2),
+    }
+    for content in damaged.values():
+        weights.write_bytes(content)
+
+        message = refusal(download.fetch_encoder, source, tmp_path / "mine")
+
+        assert message.startswith(f"{model}, pytorch_model.bin: ")
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_damaged_safetensors_file_is_refused(model, tmp_path):
+    save_file({"x": torch.from_numpy(np.arange(50.0))}, model / "model.safetensors")
+    whole = (model / "model.safetensors").read_bytes()
+    for content in (whole[:-9], whole[:20], b"", whole + b"more"):
+        (model / "model.safetensors").write_bytes(content)
+
+        message = refusal(
+            download.fetch_encoder, {"kind": "path", "path": str(model)}, tmp_path / "mine"
+        )
+
+        assert message.startswith(f"{model}, model.safetensors: ")
+        assert not (tmp_path / "mine").exists()
+
+
+def test_an_encoder_without_weights_or_configuration_is_refused(model, tmp_path):
+    source = {"kind": "path", "path": str(model)}
+    (model / "config.json").unlink()
+    assert f"{model}/config.json" in refusal(download.fetch_encoder, source, tmp_path / "mine")
+    (model / "pytorch_model.bin").unlink()
+    message = refusal(download.fetch_encoder, source, tmp_path / "mine")
+    assert "neither model.safetensors nor pytorch_model.bin" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.real
+def test_a_real_checkpoint_is_fetched_unchanged(shared, tmp_path):
+    original = shared / "models" / "mistral_dna_tf0"
+
+    download.fetch_encoder({"kind": "path", "path": str(original)}, tmp_path / "mistral")
+
+    for path in (tmp_path / "mistral").iterdir():
+        assert path.read_bytes() == (original / path.name).read_bytes()
+    assert sum(t.numel() for t in load_file(tmp_path / "mistral/model.safetensors").values()) > 7e5
