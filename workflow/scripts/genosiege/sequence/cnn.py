@@ -18,6 +18,10 @@ from genosiege.sequence.networks import Encoder
 from genosiege.sequence.tokenizer import CharacterTokenizer, Tokenizer
 
 _BASES = 4
+# Width of the first convolution: the longest core-promoter motifs with their flanks.
+_MOTIF = 15
+# Positions that are pooled into one after it.
+_POOL = 4
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,6 @@ class Architecture:
         Number of residual blocks; the dilation doubles from one to the next.
     kernel_size : int
         Width of the blocks' convolutions, odd.
-    stride : int
-        Positions that are pooled into one after the first convolution.
-    shift : int
-        In training each sequence is moved by up to this many positions, as the true start
-        site is known to a few bases only. 0 turns it off.
 
     Raises
     ------
@@ -47,17 +46,12 @@ class Architecture:
     channels: int = 96
     blocks: int = 4
     kernel_size: int = 5
-    stride: int = 4
-    shift: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            smallest = 0 if field.name == "shift" else 1
-            if type(value) is not int or value < smallest:
-                raise InputError(
-                    f"architecture, {field.name} {value!r}: give an integer from {smallest}."
-                )
+            if type(value) is not int or value < 1:
+                raise InputError(f"architecture, {field.name} {value!r}: give a positive integer.")
         if self.kernel_size % 2 == 0:
             raise InputError(f"architecture, kernel_size {self.kernel_size}: give an odd number.")
 
@@ -94,7 +88,7 @@ class ResidualCnn(Encoder):
         super().__init__()
         a = self.architecture = architecture
         self.width = 2 * a.channels
-        self.stem = nn.Conv1d(_BASES, a.channels, 15, padding="same")
+        self.stem = nn.Conv1d(_BASES, a.channels, _MOTIF, padding="same")
         self.blocks = nn.ModuleList(
             _Block(a.channels, a.kernel_size, 2**i) for i in range(a.blocks)
         )
@@ -110,28 +104,18 @@ class ResidualCnn(Encoder):
         attention_mask : Tensor of bool, shape (B, T)
             True at real positions.
         """
-        if self.training and self.architecture.shift:
-            input_ids = _shifted(input_ids, self.architecture.shift)
-        one_hot = F.one_hot(input_ids, _BASES + 1)[..., :_BASES].transpose(1, 2).float()
-        real = attention_mask.unsqueeze(1).float()
+        precision = self.stem.weight.dtype
+        one_hot = F.one_hot(input_ids, _BASES + 1)[..., :_BASES].transpose(1, 2).to(precision)
+        real = attention_mask.unsqueeze(1).to(precision)
         hidden = F.relu(self.stem(one_hot)) * real
-        stride = self.architecture.stride
-        hidden = F.max_pool1d(hidden, stride, ceil_mode=True)
-        real = F.max_pool1d(real, stride, ceil_mode=True)
+        hidden = F.max_pool1d(hidden, _POOL, ceil_mode=True)
+        real = F.max_pool1d(real, _POOL, ceil_mode=True)
         for block in self.blocks:
             hidden = block(hidden, real)
         hidden = F.relu(self.norm(hidden)) * real
         mean = hidden.sum(dim=2) / real.sum(dim=2).clamp(min=1)
         # Activations are not negative, so the zeros of padding never win.
         return torch.cat([mean, hidden.amax(dim=2)], dim=1)
-
-
-def _shifted(input_ids: torch.Tensor, largest: int) -> torch.Tensor:
-    n, length = input_ids.shape
-    shift = torch.randint(-largest, largest + 1, (n, 1), device=input_ids.device)
-    source = torch.arange(length, device=input_ids.device) + shift
-    moved = input_ids.gather(1, source.clamp(0, length - 1))
-    return moved.masked_fill((source < 0) | (source >= length), _BASES)
 
 
 def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:

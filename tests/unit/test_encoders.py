@@ -1,0 +1,419 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from genosiege import runtime
+from genosiege.errors import InputError
+from genosiege.sequence import classifier, dnabert2_encoder, encoders, metrics
+from genosiege.sequence.dnabert2 import Architecture, DnaBert2
+from genosiege.sequence.networks import Classifier, Pooled, make_head
+from genosiege.sequence.splits import Split
+from genosiege.sequence.tokenizer import BpeTokenizer, CharacterTokenizer
+
+SMALL = {
+    "vocab_size": 40,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 12,
+    "intermediate_size": 32,
+}
+DNABERT2 = {"kind": "dnabert2", "frozen": True}
+CNN = {"kind": "cnn", "frozen": False, "architecture": {"channels": 8, "blocks": 2}}
+
+
+def random_sequences(n: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("ACGTN"), size, p=[0.24] * 4 + [0.04])) for size in
+            rng.integers(20, 90, n)]  # fmt: skip
+
+
+SEQUENCES = random_sequences(12)
+
+
+def logits(model, sequences=SEQUENCES):
+    return classifier.predict(model, model.tokenizer.encode(sequences), batch_size=5)
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """The files of a small DNABERT-2 that was made here."""
+    location = encoders.Location(
+        tmp_path / "encoder.safetensors", tmp_path / "encoder.json", tmp_path / "tokenizer.json"
+    )
+    tokenizer = BpeTokenizer.train(random_sequences(50, seed=1), SMALL["vocab_size"])
+    architecture = Architecture(**SMALL)
+    network = DnaBert2.fresh(architecture, torch.Generator().manual_seed(0))
+    dnabert2_encoder.save(network, tokenizer, location)
+    return [str(path) for path in location]
+
+
+@pytest.fixture
+def stored(scratch, tmp_path):
+    """A model on that encoder, and where it is kept."""
+    model = encoders.build(DNABERT2, scratch, 3, np.random.default_rng(0))
+    path = str(tmp_path / "model" / "model.safetensors")
+    encoders.save(model, path, {"seed": 0})
+    return model, path
+
+
+# Keeping and reading ------------------------------------------------------------------
+
+
+def test_a_model_on_a_frozen_encoder_comes_back_from_its_head_alone(scratch, stored):
+    model, path = stored
+
+    assert all(name.startswith("head.") for name in load_file(path))
+    np.testing.assert_array_equal(logits(encoders.load(path, DNABERT2, scratch)), logits(model))
+
+
+def test_a_model_trained_end_to_end_comes_back_from_its_file(scratch, tmp_path):
+    spec = {**DNABERT2, "frozen": False}
+    model = encoders.build(spec, scratch, 2, np.random.default_rng(0))
+    data = Split(SEQUENCES, np.arange(12) % 2)
+    options = classifier.Training(epochs=1, batch_size=4)
+    classifier.fit(model, data, data, options, np.random.default_rng(0))
+    path = str(tmp_path / "model" / "model.safetensors")
+
+    encoders.save(model, path, {})
+
+    assert set(load_file(path)) == set(model.classifier.state_dict())
+    np.testing.assert_array_equal(logits(encoders.load(path, spec, scratch)), logits(model))
+    assert not np.array_equal(logits(encoders.build(spec, scratch, 2)), logits(model))
+
+
+def test_a_cnn_comes_back_with_its_running_statistics(tmp_path):
+    model = encoders.build(CNN, [], 3, np.random.default_rng(0))
+    data = Split(SEQUENCES, np.arange(12) % 3)
+    options = classifier.Training(epochs=2, batch_size=4)
+    classifier.fit(model, data, data, options, np.random.default_rng(0))
+    path = str(tmp_path / "model.safetensors")
+
+    encoders.save(model, path, {})
+
+    np.testing.assert_array_equal(logits(encoders.load(path, CNN, [])), logits(model))
+
+
+def test_model_json_says_what_the_model_is(stored):
+    model, path = stored
+    description = json.loads(encoders._description(path).read_text())
+
+    assert description["n_classes"] == 3
+    assert description["seed"] == 0
+    assert description["parameters"] == encoders.count_parameters(model)
+
+
+def refusal(path, spec, paths):
+    with pytest.raises(InputError) as caught:
+        encoders.load(path, spec, paths)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_model_is_refused(scratch, tmp_path):
+    path = str(tmp_path / "nowhere.safetensors")
+    assert path in refusal(path, DNABERT2, scratch)
+
+
+def test_a_missing_description_is_refused(scratch, stored):
+    encoders._description(stored[1]).unlink()
+    assert "model.json" in refusal(stored[1], DNABERT2, scratch)
+
+
+def test_a_missing_encoder_is_refused(scratch, stored):
+    message = refusal(stored[1], DNABERT2, [scratch[0] + ".gone", *scratch[1:]])
+    assert "encoder.safetensors.gone" in message
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text"])
+def test_a_damaged_model_is_refused(scratch, stored, damage, tmp_path):
+    path = tmp_path / "model" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[:-10]
+    elif damage == "flip":
+        content[-3] ^= 1  # one bit of one weight: still a valid file
+    else:
+        content = bytearray(b"<html>not found</html>")
+    path.write_bytes(content)
+
+    assert str(path) in refusal(str(path), DNABERT2, scratch)
+
+
+def test_a_head_on_another_encoder_is_refused(scratch, stored):
+    tensors = load_file(scratch[0])
+    tensors["embeddings.word_embeddings.weight"][0, 0] += 1
+    save_file(tensors, scratch[0])
+
+    assert "another encoder" in refusal(stored[1], DNABERT2, scratch)
+
+
+def test_a_model_of_another_configuration_is_refused(tmp_path):
+    path = str(tmp_path / "model.safetensors")
+    encoders.save(encoders.build(CNN, [], 2), path, {})
+    other = {**CNN, "architecture": {"channels": 9, "blocks": 2}}
+
+    assert "configuration" in refusal(path, other, [])
+
+
+def test_a_description_without_what_is_needed_is_refused(stored, scratch):
+    encoders._description(stored[1]).write_text("[]")
+    assert "model.json" in refusal(stored[1], DNABERT2, scratch)
+
+
+# Making -------------------------------------------------------------------------------
+
+
+def test_the_generator_decides_fresh_weights_and_torchs_state_stays():
+    before = torch.random.get_rng_state()
+    first, again, other = (
+        encoders.build(CNN, [], 2, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+
+    assert torch.equal(before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(logits(first), logits(again))
+    assert not np.array_equal(logits(first), logits(other))
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="lstm"):
+        encoders.build({"kind": "lstm"}, [], 2)
+
+
+def test_a_frozen_encoder_needs_a_checkpoint():
+    with pytest.raises(InputError, match="pretrained"):
+        encoders.build({**CNN, "frozen": True}, [], 2)
+
+
+@pytest.mark.parametrize("kind", ["dnabert2", "cnn"])
+def test_padding_has_no_influence(kind, scratch):
+    model = (
+        encoders.build(DNABERT2, scratch, 2) if kind == "dnabert2" else encoders.build(CNN, [], 2)
+    )
+
+    alone = np.concatenate([logits(model, [sequence]) for sequence in SEQUENCES])
+
+    np.testing.assert_allclose(alone, logits(model), atol=1e-5)
+
+
+def test_the_poolings_of_hidden_states():
+    hidden = torch.arange(12.0).view(2, 3, 2)
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+
+    def pooled(pooling):
+        pool = Pooled(torch.nn.Module(), 2, pooling)
+        pool.network.forward = lambda input_ids, attention_mask: hidden
+        return pool(mask, mask).tolist()
+
+    assert pooled("cls") == [[0, 1], [6, 7]]
+    assert pooled("last") == [[4, 5], [8, 9]]
+    assert pooled("mean") == [[2, 3], [7, 8]]
+    with pytest.raises(InputError, match="median"):
+        Pooled(torch.nn.Module(), 2, "median")
+
+
+def test_dnabert2_with_two_classes_has_the_published_counts():
+    sizes = {"vocab_size": 4096, "hidden_size": 768, "num_hidden_layers": 12}
+    with torch.device("meta"):
+        network = DnaBert2(Architecture(**sizes, num_attention_heads=12, intermediate_size=3072))
+        whole = Classifier(Pooled(network, 768, "cls"), make_head(768, 2), frozen=True)
+    model = encoders.SequenceModel(CharacterTokenizer(), whole, 2, DNABERT2, None)
+
+    expected = {"trainable": 296_066, "frozen": 117_068_544, "total": 117_364_610}
+    assert encoders.count_parameters(model) == expected
+
+
+def test_an_encoder_from_scratch_learns_and_is_the_same_each_time():
+    spec = {
+        "architecture": SMALL,
+        "pretraining": {"seed": 0, "epochs": 6, "batch_size": 8, "learning_rate": 0.003},
+    }
+    rng = np.random.default_rng(0)
+    labels = np.arange(96) % 2
+    chances = [[0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1]]
+    sequences = ["".join(rng.choice(list("ACGT"), 60, p=chances[label])) for label in labels]
+    train, dev = Split(sequences[:64], labels[:64]), Split(sequences[64:], labels[64:])
+
+    (network, tokenizer), (again, _) = (
+        dnabert2_encoder.pretrain(spec, 2, train, dev, runtime.stream(0)) for _ in range(2)
+    )
+
+    first, second = network.state_dict(), again.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    input_ids, mask = tokenizer.encode(dev.sequences).padded(None, tokenizer.pad_id)
+    with torch.inference_mode():
+        features = network(torch.from_numpy(input_ids), torch.from_numpy(mask))[:, 0].numpy()
+    centres = [features[dev.labels == label].mean(axis=0) for label in (0, 1)]
+    nearest = np.argmin([np.linalg.norm(features - c, axis=1) for c in centres], axis=0)
+    assert (nearest == dev.labels).mean() > 0.9
+
+
+# transformers -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["bert", "mixtral"])
+def hub_folder(request, tmp_path_factory):
+    """A sequence classifier of transformers: an encoder, and a decoder, read at its end."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp(request.param)
+    tokenizer = BpeTokenizer.train(random_sequences(50, seed=1), 40)
+    tokenizer.save(folder / "tokenizer.json")
+    common = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    common |= {"intermediate_size": 16, "num_labels": 3}
+    if request.param == "bert":
+        config = transformers.BertConfig(**common)
+    else:
+        config = transformers.MixtralConfig(
+            **common, num_key_value_heads=2, num_local_experts=2, num_experts_per_tok=1
+        )
+    with encoders.seeded(np.random.default_rng(0)):
+        network = transformers.AutoModelForSequenceClassification.from_config(config)
+    for parameter in network.parameters():
+        # Larger weights than usual, so that sequences differ by more than rounding.
+        parameter.data *= 5
+    network.save_pretrained(folder)
+    return folder
+
+
+def own_head(folder, n_classes=3):
+    return encoders.build({"kind": "hf", "train": "none"}, [str(folder)], n_classes)
+
+
+def test_an_own_head_answers_as_transformers_does(hub_folder):
+    import transformers
+
+    model = own_head(hub_folder)
+    reference = transformers.AutoModelForSequenceClassification.from_pretrained(hub_folder).eval()
+    tokens = model.tokenizer.encode(SEQUENCES)
+    alone = []
+    with torch.inference_mode():
+        for row in range(len(SEQUENCES)):
+            ids = torch.from_numpy(tokens.padded(np.array([row]), 3)[0])
+            reference.config.pad_token_id = 3
+            alone.append(reference(input_ids=ids).logits[0].numpy())
+
+    assert np.ptp(alone) > 1e-3
+    np.testing.assert_allclose(logits(model), alone, atol=1e-5)
+
+
+def test_an_own_head_comes_back(hub_folder, tmp_path):
+    model, path = own_head(hub_folder), str(tmp_path / "model.safetensors")
+    encoders.save(model, path, {})
+
+    again = encoders.load(path, model.spec, [str(hub_folder)])
+
+    np.testing.assert_array_equal(logits(again), logits(model))
+    counts = encoders.count_parameters(model)
+    assert counts["frozen"] > counts["trainable"] > 0
+
+
+def test_an_own_head_of_other_classes_is_refused(hub_folder):
+    with pytest.raises(InputError, match="3 classes"):
+        own_head(hub_folder, n_classes=2)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
+def test_a_head_of_ours_on_an_encoder_of_transformers(hub_folder, pooling, tmp_path):
+    spec = {"kind": "hf", "frozen": True, "pooling": pooling}
+    model = encoders.build(spec, [str(hub_folder)], 2)
+    path = str(tmp_path / "model.safetensors")
+    encoders.save(model, path, {})
+
+    alone = np.concatenate([logits(model, [sequence]) for sequence in SEQUENCES])
+
+    np.testing.assert_allclose(alone, logits(model), atol=1e-5)
+    again = encoders.load(path, spec, [str(hub_folder)])
+    np.testing.assert_array_equal(logits(again), logits(model))
+
+
+@pytest.fixture
+def copied(hub_folder, tmp_path):
+    return shutil.copytree(hub_folder, tmp_path / "copy")
+
+
+def test_a_checkpoint_without_its_head_is_refused_by_name(copied):
+    tensors = load_file(copied / "model.safetensors")
+    lost = next(name for name in tensors if name in ("score.weight", "classifier.weight"))
+    del tensors[lost]
+    save_file(tensors, copied / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(InputError, match=lost):
+        own_head(copied)
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_checkpoint_is_refused_by_file(copied, part):
+    (copied / part).write_bytes((copied / part).read_bytes()[:100])
+
+    with pytest.raises(InputError, match=part):
+        own_head(copied)
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "config.json"])
+def test_an_incomplete_checkpoint_is_refused_by_file(copied, part):
+    (copied / part).unlink()
+
+    with pytest.raises(InputError, match=part):
+        own_head(copied)
+
+
+def test_code_from_a_hub_is_never_run(copied):
+    config = json.loads((copied / "config.json").read_text())
+    config |= {"model_type": "homemade", "auto_map": {"AutoConfig": "code.Homemade"}}
+    (copied / "config.json").write_text(json.dumps(config))
+    (copied / "code.py").write_text("raise SystemExit('this code ran')")
+
+    with pytest.raises(InputError, match="code from a hub"):
+        own_head(copied)
+
+
+def test_a_tokenizer_of_another_model_is_refused(copied):
+    BpeTokenizer.train(random_sequences(200, seed=2), 60).save(copied / "tokenizer.json")
+
+    with pytest.raises(InputError, match="tokenizer"):
+        own_head(copied)
+
+
+# Real models and data -----------------------------------------------------------------
+
+
+def read_csv(path):
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    return Split(table["sequence"].tolist(), table["label"].to_numpy())
+
+
+@pytest.mark.real
+def test_a_published_model_reaches_its_published_accuracy(shared):
+    model = own_head(shared / "models/mistral_dna_tf0", n_classes=2)
+    test = read_csv(shared / "data/gue/tf_0/test.csv")
+
+    found = metrics.classification_metrics(logits(model, test.sequences), test.labels)
+
+    assert found.accuracy == pytest.approx(0.749)
+    assert found.mcc == pytest.approx(0.5068, abs=1e-4)
+    assert encoders.count_parameters(model)["total"] == 723_648
+
+
+@pytest.mark.real
+def test_the_cnn_learns_real_promoters(shared):
+    """A third of the rows and of the training; the whole is a run of the workflow."""
+    folder = shared / "data/gue/prom_300_all"
+    train, dev = (read_csv(folder / f"{split}.csv") for split in ("train", "dev"))
+    spec = {"kind": "cnn", "frozen": False}
+    model = encoders.build(spec, [], 2, np.random.default_rng(0))
+    train = first_rows(train, 4000)
+    options = classifier.Training(epochs=3, batch_size=64, learning_rate=0.002)
+
+    history = classifier.fit(model, train, first_rows(dev, 1000), options, np.random.default_rng(0))
+
+    assert classifier.best_epoch(history).dev_mcc > 0.6
+
+
+def first_rows(split, n):
+    return Split(split.sequences[:n], split.labels[:n])
