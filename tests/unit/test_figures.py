@@ -105,8 +105,9 @@ def test_figures_bear_an_attack_that_never_succeeds(name: str, tmp_path: Path) -
     assert "n = " in text
 
 
-def test_figures_bear_a_run_without_attacks(tmp_path: Path) -> None:
-    assert "no attack was run" in text_of(figures.edits_per_success([]), tmp_path / "figure.svg")
+@pytest.mark.parametrize("name", DRAWN)
+def test_figures_bear_a_run_without_attacks(name: str, tmp_path: Path) -> None:
+    assert "no attack was run" in text_of(DRAWN[name]([]), tmp_path / "figure.svg")
 
 
 def test_position_axis_without_tss_counts_from_the_first_letter(
@@ -172,3 +173,18 @@ def test_sortable_page_keeps_all_digits_and_asks_for_no_other_file() -> None:
     assert cells.references == [] and "http" not in page
     assert "name &lt;b&gt;" in page and "A &amp; B" in page
     assert ">0.3333<" in page
+
+
+def test_sortable_page_writes_large_numbers_out() -> None:
+    page = sortable_table.render(pd.DataFrame({"median_queries": [12345.5]}), "Queries")
+
+    assert ">12345.5<" in page
+
+
+def test_sortable_page_puts_an_interval_beside_its_rate() -> None:
+    table = pd.DataFrame({"rate": [0.5], "n": [8], "rate_low": [0.2], "rate_high": [0.8]})
+
+    page = sortable_table.render(table, "Rates")
+
+    assert "0.5 [0.2, 0.8]" in page
+    assert "rate_low" not in page

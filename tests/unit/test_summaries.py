@@ -256,6 +256,19 @@ def test_every_column_is_defined_in_its_caption(one_attack_seed: summaries.Attac
         assert not missing, f"{name}.rst does not define {missing}"
 
 
+def test_a_run_that_asks_for_nothing_has_empty_tables() -> None:
+    baseline = summaries.baseline_table([])
+    made = [
+        summaries.data_table({}),
+        baseline,
+        summaries.attacks_table([]),
+        summaries.robust_accuracy_table([]),
+        summaries.seeds_table(baseline, []),
+    ]
+
+    assert all(table.empty and "task" in table for table in made)
+
+
 def test_edit_positions_keep_the_row_they_came_from() -> None:
     found = positions.edit_positions(pd.Series(["12:A>G;40:C>T", "", "3:G>A"]))
 

@@ -3,6 +3,7 @@
 import html
 import math
 import os
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -33,8 +34,8 @@ tbody tr:nth-child(even) {{ background: #f7f7f7; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>{n_rows} rows. A click on a column's name sorts by it. Rounded to four digits; the CSV file has
-all.</p>
+<p>{n_rows} rows. A click on a column's name sorts by it. In brackets: 95 % intervals. Rounded to
+four digits; the CSV file has all.</p>
 <div tabindex="0"><table>
 <thead><tr>{header}</tr></thead>
 <tbody>
@@ -69,7 +70,8 @@ def render(table: pd.DataFrame, title: str) -> str:
     Parameters
     ----------
     table : pandas.DataFrame
-        What to show, without its index; empty cells for missing values.
+        What to show, without its index; empty cells for missing values. A column `x` with
+        `x_low` and `x_high` becomes one: 0.5 [0.4, 0.6].
     title : str
         Heading of the page.
 
@@ -78,12 +80,17 @@ def render(table: pd.DataFrame, title: str) -> str:
     str
         A whole page, without any reference to another file.
     """
+    names = [str(name) for name in table.columns]
+    rated = {name for name in names if {f"{name}_low", f"{name}_high"} <= set(names)}
+    ends = {f"{name}_{end}" for name in rated for end in ("low", "high")}
+    kept = [name for name in names if name not in ends]
     header = "".join(
-        f'<th scope="col"><button type="button">{html.escape(str(name))}</button></th>'
-        for name in table.columns
+        f'<th scope="col"><button type="button">{html.escape(name)}</button></th>' for name in kept
     )
-    rows = ("".join(map(_cell, row)) for row in table.itertuples(index=False, name=None))
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    body = "\n".join(
+        f"<tr>{''.join(_cell(row, name, name in rated) for name in kept)}</tr>"
+        for row in table.to_dict("records")
+    )
     return _PAGE.format(title=html.escape(title), n_rows=len(table), header=header, body=body)
 
 
@@ -93,12 +100,21 @@ def write(table: pd.DataFrame, title: str, path: str | os.PathLike[str]) -> None
         temporary.write_text(render(table, title), encoding="utf-8")
 
 
-def _cell(value: Any) -> str:
+def _cell(row: Mapping[Hashable, Any], name: str, rated: bool) -> str:
+    value = row[name]
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return '<td data-value=""></td>'
-    if isinstance(value, float):
-        return f'<td class="number" data-value="{value!r}">{value:.4g}</td>'
-    if isinstance(value, int):
-        return f'<td class="number" data-value="{value}">{value}</td>'
+    if isinstance(value, int | float):
+        shown = _rounded(value)
+        if rated:
+            shown += f" [{_rounded(row[f'{name}_low'])}, {_rounded(row[f'{name}_high'])}]"
+        return f'<td class="number" data-value="{value!r}">{shown}</td>'
     text = html.escape(str(value))
     return f'<td data-value="{text}">{text}</td>'
+
+
+def _rounded(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    # Never 1.2e+04, which nobody compares at a glance; tiny values may be powers.
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"

@@ -139,7 +139,10 @@ def data_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             for other in SPLITS:
                 row[f"overlap_{other}"] = overlaps.get((split, other))
             table.append(row)
-    return pd.DataFrame(table).astype({f"overlap_{split}": "Int64" for split in SPLITS})
+    overlap_columns = [f"overlap_{split}" for split in SPLITS]
+    return _frame(table, ["task", "split", *overlap_columns]).astype(
+        dict.fromkeys(overlap_columns, "Int64")
+    )
 
 
 def _overlapping_rows(overlaps: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
@@ -177,7 +180,7 @@ def baseline_table(metrics: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             for name in ("trainable", "frozen", "total")
         }
         table.append(row)
-    return pd.DataFrame(table).sort_values(MODEL, ignore_index=True)
+    return _frame(table, MODEL).sort_values(MODEL, ignore_index=True)
 
 
 def attacks_table(results: Iterable[AttackResult]) -> pd.DataFrame:
@@ -195,7 +198,7 @@ def attacks_table(results: Iterable[AttackResult]) -> pd.DataFrame:
         that is a sequence once per attack seed; their intervals are clustered by sequence.
     """
     table = [_attack_row(result) for result in results]
-    return pd.DataFrame(table).sort_values(ATTACK, ignore_index=True)
+    return _frame(table, ATTACK).sort_values(ATTACK, ignore_index=True)
 
 
 def _attack_row(result: AttackResult) -> dict[str, Any]:
@@ -206,15 +209,15 @@ def _attack_row(result: AttackResult) -> dict[str, Any]:
     row = {name: getattr(result, name) for name in ATTACK}
     row |= {
         "n_sequences": len(sequences),
+        **_rate(
+            "clean_accuracy", n_correct / len(sequences), wilson_interval(n_correct, len(sequences))
+        ),
+        **_clustered_rate("robust_accuracy", robust_at(rows), rows["id"]),
         "n_attack_seeds": rows["attack_seed"].nunique(),
         "n_correct": n_correct,
         "n_runs": len(attacked),
         "n_flips": len(won),
     }
-    row |= _rate(
-        "clean_accuracy", n_correct / len(sequences), wilson_interval(n_correct, len(sequences))
-    )
-    row |= _clustered_rate("robust_accuracy", robust_at(rows), rows["id"])
     row |= _clustered_rate("flip_rate", attacked["success_flip"], attacked["id"])
     row |= _clustered_rate("success_drop_rate", attacked["success_drop"], attacked["id"])
     row |= {
@@ -276,7 +279,7 @@ def robust_accuracy_table(results: Iterable[AttackResult]) -> pd.DataFrame:
                 row["n_sequences"] = rows["id"].nunique()
                 withstood = robust_at(rows, budget)
                 table.append(row | _clustered_rate("robust_accuracy", withstood, rows["id"]))
-    return pd.DataFrame(table)
+    return _frame(table, [*GROUP, "seed", "edit_budget", "robust_accuracy"])
 
 
 GROUP = ["task", "encoder", "stage", "attack", "split"]
@@ -324,7 +327,7 @@ def seeds_table(baseline: pd.DataFrame, results: Sequence[AttackResult]) -> pd.D
                 runtime.stream(*group, measure),
             )
             table.append(row | _spread(measure, per_seed, interval))
-    return pd.DataFrame(table)
+    return _frame(table, [*GROUP, "measure"])
 
 
 _SUMMARISED: dict[
@@ -349,6 +352,11 @@ def _spread(
         "low": low,
         "high": high,
     }
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Make a table that has at least its key columns where a run asked for nothing."""
+    return pd.DataFrame(rows, columns=None if rows else columns)
 
 
 def _rate(name: str, value: float, interval: Interval) -> dict[str, float]:
