@@ -1,0 +1,115 @@
+"""Attacks in DNA space: generators that yield candidates and receive a model's answers.
+
+A kind of attack is a module of this folder with two names: `Options`, a frozen dataclass
+of its settings, and `search(target, options, rng)`, the generator. It is imported by name,
+so that a job depends on the attack it runs only.
+"""
+
+import importlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genosiege.errors import InputError
+from genosiege.sequence.answers import Answers
+from genosiege.sequence.constraints import Bound
+
+KINDS = ("genetic", "published")
+
+Edits = dict[int, str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is attacked: a sequence that the model classifies correctly.
+
+    Attributes
+    ----------
+    sequence : str
+        The original, ACGTN.
+    label : int
+        Its true class.
+    start : Answers
+        The model's answer to the original, already paid for.
+    rules : Bound
+        The constraints, applied to this sequence.
+    """
+
+    sequence: str
+    label: int
+    start: Answers
+    rules: Bound
+
+    def render(self, edits: Mapping[int, str]) -> str:
+        """Write the sequence that an edit set makes of the original."""
+        if not edits:
+            return self.sequence
+        characters = list(self.sequence)
+        for position, base in edits.items():
+            characters[position] = base
+        return "".join(characters)
+
+
+class Found(NamedTuple):
+    """What a search ends with.
+
+    Attributes
+    ----------
+    edits : dict of int to str
+        The best edit set, pruned.
+    n_edits_before_pruning : int
+        Its size before pruning.
+    stop_reason : str
+        success, patience, generations, query_budget or exhausted.
+    succeeded : bool
+        Whether the prediction was another class at search time.
+    """
+
+    edits: Edits
+    n_edits_before_pruning: int
+    stop_reason: str
+    succeeded: bool
+
+
+Steps = Generator[Sequence[str], Answers, Found]
+
+
+class Attack(NamedTuple):
+    """A search with its options, ready to be started on targets."""
+
+    search: Callable[[Target, Any, np.random.Generator], Steps]
+    options: Any
+
+    def start(self, target: Target, rng: np.random.Generator) -> Steps:
+        """Begin to attack one target."""
+        return self.search(target, self.options, rng)
+
+
+def load(entry: Mapping[str, Any]) -> Attack:
+    """Find the attack that a catalogue entry describes.
+
+    Parameters
+    ----------
+    entry : mapping
+        `kind`, and options of that kind; those left out take their defaults.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown, or an option is unknown or out of range.
+    """
+    kind = str(entry.get("kind"))
+    if kind not in KINDS:
+        raise InputError(f'attack kind "{kind}": choose one of {", ".join(KINDS)}.')
+    module = importlib.import_module(f"genosiege.sequence.attacks.{kind}")
+    options = {name: value for name, value in entry.items() if name != "kind"}
+    known = [field.name for field in fields(module.Options)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(
+            f'attack kind {kind}, option "{unknown[0]}": it has no such option; '
+            f"it has {', '.join(known)}."
+        )
+    return Attack(module.search, module.Options(**options))

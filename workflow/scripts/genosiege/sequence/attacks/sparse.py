@@ -1,0 +1,79 @@
+"""Operators on sparse edit sets: draw, mutate, mate, and keep to the hard rules."""
+
+import numpy as np
+
+from genosiege.sequence.attacks import Edits
+from genosiege.sequence.constraints import Bound
+
+
+class Operators:
+    """Random changes of edit sets that never break a hard rule.
+
+    Parameters
+    ----------
+    rules : Bound
+        The constraints, applied to the sequence under attack.
+    max_edits : int
+        Largest edit set.
+    rng : numpy.random.Generator
+        Where all draws come from.
+    """
+
+    def __init__(self, rules: Bound, max_edits: int, rng: np.random.Generator) -> None:
+        self._rules = rules
+        self._rng = rng
+        self._positions = rules.positions
+        self.max_edits = min(max_edits, len(self._positions))
+
+    def draw(self, size: int) -> Edits:
+        """Draw `size` edits at different positions; fewer where a hard rule forbids more."""
+        chosen = self._rng.choice(self._positions, size=size, replace=False, shuffle=False)
+        return self.repair({int(p): self._rules.propose_base(int(p), self._rng) for p in chosen})
+
+    def mutate(self, edits: Edits) -> Edits:
+        """Add an edit, drop one, change a base, or move an edit elsewhere."""
+        changed = dict(edits)
+        kinds = ["change", "move", "move"]
+        if len(changed) < self.max_edits:
+            kinds += ["add", "add"]
+        if len(changed) > 1:
+            kinds.append("drop")
+        kind = kinds[self._rng.integers(len(kinds))] if changed else "add"
+        if kind != "add":
+            position = list(changed)[self._rng.integers(len(changed))]
+            old = changed.pop(position)
+            if kind == "change":
+                new = self._rules.propose_base(position, self._rng)
+                # The same base again would change nothing: then the edit moves instead.
+                if new != old:
+                    changed[position] = new
+                else:
+                    kind = "move"
+        if kind in ("add", "move"):
+            position = self._free_position(changed)
+            changed[position] = self._rules.propose_base(position, self._rng)
+        return self.repair(changed)
+
+    def mate(self, one: Edits, other: Edits) -> Edits:
+        """Mix two edit sets: what both have stays, of the rest each edit with even chance."""
+        child = {p: b for p, b in one.items() if other.get(p) == b}
+        rest = [(p, b) for p, b in (*one.items(), *other.items()) if p not in child]
+        keep = self._rng.random(len(rest)) < 0.5
+        for index in self._rng.permutation(len(rest)):
+            position, base = rest[index]
+            if keep[index] and position not in child and len(child) < self.max_edits:
+                child[position] = base
+        return self.repair(child)
+
+    def repair(self, edits: Edits) -> Edits:
+        """Drop random edits until no hard rule is broken."""
+        while edits and not self._rules.allows(edits):
+            dropped = list(edits)[self._rng.integers(len(edits))]
+            edits = {p: b for p, b in edits.items() if p != dropped}
+        return edits
+
+    def _free_position(self, taken: Edits) -> int:
+        while True:
+            position = int(self._positions[self._rng.integers(len(self._positions))])
+            if position not in taken:
+                return position
