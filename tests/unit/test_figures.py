@@ -1,6 +1,8 @@
 """Figures and the sortable page: they are made, say what they show, and never vary."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -188,3 +190,14 @@ def test_sortable_page_puts_an_interval_beside_its_rate() -> None:
 
     assert "0.5 [0.2, 0.8]" in page
     assert "rate_low" not in page
+
+
+def test_tables_and_figures_are_made_without_a_deep_learning_library() -> None:
+    program = (
+        "import sys; from genosiege import figures, sortable_table;"
+        "print({'torch', 'transformers'} & set(sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr
