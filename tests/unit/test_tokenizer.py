@@ -145,6 +145,10 @@ def test_merges_never_cross_an_unknown_base():
     assert trained.vocab_size == 9  # A and C never meet, so there is nothing to merge
 
 
+def test_a_pair_seen_once_is_no_merge():
+    assert BpeTokenizer.train(["ACGT"], vocab_size=64).vocab_size == 9
+
+
 def test_a_vocabulary_without_room_for_the_bases_is_refused():
     with pytest.raises(InputError, match="vocab_size 8"):
         BpeTokenizer.train(["ACGT"], vocab_size=8)
