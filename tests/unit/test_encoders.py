@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from genosiege import runtime
+from genosiege import runtime, workflow_code
 from genosiege.errors import InputError
 from genosiege.sequence import classifier, dnabert2_encoder, encoders
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
@@ -181,6 +181,11 @@ def test_the_generator_decides_fresh_weights_and_torchs_state_stays():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="lstm"):
         encoders.build({"kind": "lstm"}, [], 2)
+
+
+def test_the_rules_code_inputs_name_the_modules_that_the_registry_imports():
+    named = {kind: f"genosiege.sequence.{name}" for kind, name in encoders.MODULES.items()}
+    assert named == workflow_code.ENCODER_MODULES
 
 
 def test_a_frozen_encoder_needs_a_checkpoint():

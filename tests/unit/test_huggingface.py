@@ -145,6 +145,22 @@ def test_a_tokenizer_of_another_model_is_refused(copied):
         own_head(copied)
 
 
+@pytest.mark.parametrize(("model_type", "longest"), [("bert", 20), ("esm", 18)])
+def test_a_sequence_beyond_the_table_of_positions_is_refused(model_type, longest, tmp_path):
+    config = transformers.AutoConfig.for_model(
+        model_type, vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=20, position_embedding_type="absolute",
+        pad_token_id=1 if model_type == "esm" else 3,
+    )  # fmt: skip
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    BpeTokenizer.train([], 9).save(tmp_path / "tokenizer.json")
+    model = encoders.build({"kind": "hf", "frozen": True}, [str(tmp_path)], 2)
+
+    assert logits(model, ["A" * (longest - 2)]).shape == (1, 2)
+    with pytest.raises(InputError, match=f"at most {longest}"):
+        logits(model, ["A" * (longest - 1)])
+
+
 @pytest.mark.real
 def test_a_published_model_reaches_its_published_accuracy(shared):
     model = own_head(shared / "models/mistral_dna_tf0", n_classes=2)

@@ -1,5 +1,7 @@
 """Train the baseline: a head on cached features, or everything end to end."""
 
+from dataclasses import asdict
+
 from genosiege import runtime
 from genosiege.sequence import classifier, encoders, splits
 
@@ -8,19 +10,19 @@ with runtime.script(snakemake.log[0]):
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     rng = runtime.stream(names.seed, names.task, names.encoder, "fine_tune")
     model = encoders.build(params.encoder, given.encoder, params.n_classes, rng)
-    history = []
+    training, history = None, []
     if not encoders.keeps_own_head(params.encoder):
         train = splits.read_split(given.train, given.get("train_features"))
         dev = splits.read_split(given.dev, given.get("dev_features"))
-        options = classifier.Training.from_config(params.training)
-        history = classifier.fit(model, train, dev, options, rng, runtime.device())
+        training = classifier.Training.from_config(params.training)
+        history = classifier.fit(model, train, dev, training, rng, runtime.device())
     encoders.save(
         model,
         snakemake.output.model,
         {
             "task": names.task,
             "seed": int(names.seed),
-            "training": dict(params.training or {}),
+            "training": training and asdict(training),
             "history": [epoch._asdict() for epoch in history],
         },
     )

@@ -61,8 +61,10 @@ class _Hidden(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self._longest = _longest(network)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        _check_length(input_ids, self._longest)
         output = self.network(input_ids=input_ids, attention_mask=attention_mask.long())
         return cast(torch.Tensor, output.last_hidden_state)
 
@@ -86,9 +88,11 @@ class OwnHead(Classifier):
         self.n_classes = len(network.config.id2label or ())
         # In a tuple, lest its weights be registered a second time.
         self._whole = (network,)
+        self._longest = _longest(network)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give logits of shape (B, C), always float32."""
+        _check_length(input_ids, self._longest)
         output = self._whole[0](input_ids=input_ids, attention_mask=attention_mask.long())
         return cast(torch.Tensor, output.logits).float()
 
@@ -208,6 +212,24 @@ def _check_vocabulary(
         raise InputError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model knows "
             f"{known}; use the tokenizer of this model."
+        )
+
+
+def _longest(network: nn.Module) -> int | None:
+    """Give the most tokens a network with a table of positions takes; None without a table."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Embedding) and name.endswith(("position_embeddings", "wpe")):
+            # RoBERTa and ESM number their positions from behind the padding's.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - first
+    return None
+
+
+def _check_length(input_ids: torch.Tensor, longest: int | None) -> None:
+    if longest is not None and input_ids.shape[1] > longest:
+        raise InputError(
+            f"a sequence of {input_ids.shape[1]} tokens: this encoder takes at most {longest}; "
+            "use another one or a task with shorter sequences."
         )
 
 
