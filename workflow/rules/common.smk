@@ -204,6 +204,30 @@ def gpus(wildcards):
     return 0 if caches_features(wildcards) else 1
 
 
+# Inputs of attack.smk -----------------------------------------------------------------
+
+
+def attack_shards(wildcards):
+    """Name the shards of one attack on one split, in order."""
+    names = {key: value for key, value in wildcards.items() if value is not None}
+    return expand(
+        f"{SEQUENCE}/seed{{seed}}/{{stage}}/attacks/{{attack}}/{{split}}/shard{{shard}}.parquet",
+        shard=range(shards(wildcards)),
+        **names,
+    )
+
+
+def tss_index(wildcards):
+    """Give the position of a task's transcription start site, None where it has none."""
+    return config["tasks"][wildcards.task].get("tss_index")
+
+
+def oracle_options(wildcards):
+    """Give what the oracle of a search is made with."""
+    names = ("precision", "batching", "batch_size")
+    return {name: config["compute"][name] for name in names}
+
+
 # Inputs of report.smk, and how its outputs stand in the report ------------------------
 
 

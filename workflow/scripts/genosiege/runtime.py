@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -48,6 +49,8 @@ def script(log: str) -> Iterator[None]:
             force=True,
         )
         try:
+            # A cluster that takes the node back says so: what runs may save its state.
+            signal.signal(signal.SIGTERM, _stop)
             yield
         except InputError as error:
             line = f"Error: {error}"
@@ -57,6 +60,11 @@ def script(log: str) -> Iterator[None]:
         except Exception:
             logging.getLogger(__name__).exception("This job failed through no fault of its input:")
             raise
+
+
+def _stop(number: int, _frame: object) -> None:
+    logging.getLogger(__name__).info("stopped by signal %d", number)
+    raise SystemExit(128 + number)
 
 
 def use(threads: int) -> None:

@@ -25,7 +25,7 @@ def margins(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[n
     others = logits.astype(np.float64)
     true = others[rows, labels].copy()
     others[rows, labels] = -np.inf
-    return true - others.max(axis=1)
+    return np.asarray(true - others.max(axis=1))
 
 
 def true_class_probabilities(

@@ -5,9 +5,9 @@ plausibility, which the fitness rewards) or `off`. Edits are substitutions: a ma
 0-based position to the new base.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from Bio.Data import CodonTable
@@ -250,7 +250,7 @@ class Bound:
         inside = [any(start <= p < end for start, end in mask) for p in edits]
         return sum(inside) / len(inside)
 
-    _scores = {
+    _scores: ClassVar[dict[str, Callable[..., float]]] = {
         "gc_shift": _gc_score,
         "motifs": _motif_score,
         "transitions": _transition_score,

@@ -114,8 +114,10 @@ class Journal:
         if self._new_answers:
             keys = np.frombuffer(b"".join(self._new_answers), np.uint8).reshape(-1, 16)
             logits = np.stack(list(self._new_answers.values()))
-            content = {"keys": keys.copy(), "logits": logits}
-            files.write_tensors(content, stem.with_name(stem.name + ".safetensors"))
+            files.write_tensors(
+                {"keys": keys.copy(), "logits": logits},
+                stem.with_name(stem.name + ".safetensors"),
+            )
         if self._new_rows:
             files.write_json(self._new_rows, stem.with_name(stem.name + ".json"))
         self._new_answers, self._new_rows = {}, []

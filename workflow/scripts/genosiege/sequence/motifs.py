@@ -105,7 +105,7 @@ def known_motifs(names: Sequence[str]) -> list[Motif]:
         motif = KNOWN[name]
         patterns = [motif.pattern]
         if motif.both_strands:
-            patterns.append(reverse_complement(motif.pattern))
+            patterns.append(reverse_complement(motif.pattern))  # type: ignore[no-untyped-call]
         for pattern in patterns:
             allowed = [[b in ambiguous_dna_values[code] for b in _BASES] for code in pattern]
             scores = np.array(allowed, dtype=np.float64)
@@ -131,7 +131,7 @@ def jaspar_motifs(path: str, threshold: float) -> tuple[Motif, ...]:
     """
     try:
         with Path(path).open() as handle:
-            records = list(bio_motifs.parse(handle, "jaspar"))
+            records = list(bio_motifs.parse(handle, "jaspar"))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise InputError(f"{path}: this motif file cannot be read; correct the path.") from error
     except (ValueError, IndexError, KeyError, AttributeError) as error:

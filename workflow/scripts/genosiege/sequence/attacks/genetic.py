@@ -7,6 +7,7 @@ No candidate is proposed twice: a child that was scored before is mutated until 
 
 import logging
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,10 @@ class Options:
             ("objective", ("margin", "weighted")),
             ("confidence", ("true_class", "max_softmax")),
         ):
-            if getattr(self, name) not in choices:
+            value = getattr(self, name)
+            if value not in choices:
                 raise InputError(
-                    f'attack genetic, {name} "{getattr(self, name)}": choose {" or ".join(choices)}.'
+                    f'attack genetic, {name} "{value}": choose {" or ".join(choices)}.'
                 )
         weights = {"drop": 2.0, "edit": 0.05, "bio": 0.1}
         unknown = set(self.weights) - set(weights)
@@ -239,7 +241,8 @@ class _Breeder:
 def _select(parents: list[Individual], size: int, rng: np.random.Generator) -> Individual:
     """Take the fittest of `size` parents drawn with replacement."""
     drawn = rng.integers(len(parents), size=size)
-    return max((parents[i] for i in drawn), key=lambda parent: parent.fitness)
+    fittest: Individual = max([parents[i] for i in drawn], key=attrgetter("fitness"))
+    return fittest
 
 
 def _score(

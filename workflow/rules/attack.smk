@@ -1,0 +1,85 @@
+"""Attacks in DNA space: a fixed sample, shards of it, and the final word on each adversary."""
+
+STAGE = f"{SEQUENCE}/seed{{seed}}/{{stage}}"
+ATTACK = f"{STAGE}/attacks/{{attack}}/{{split}}"
+
+
+rule draw_sample:
+    input:
+        split="<results>/data/{task}/{split}.parquet",
+        code=code("draw_sample"),
+    output:
+        sample=f"{SEQUENCE}/samples/{{split}}.parquet",
+    log:
+        "<logs>/draw_sample/{task}.{encoder}.{split}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        attack_samples=lookup("sampling/attack_samples", within=config),
+    script:
+        "../scripts/draw_sample.py"
+
+
+rule attack_shard:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        sample=f"{SEQUENCE}/samples/{{split}}.parquet",
+        code=code_with("attack_shard", encoder=True, attack=True),
+    output:
+        shard=f"{ATTACK}/shard{{shard}}.parquet",
+    log:
+        "<logs>/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.shard{shard}.log",
+    benchmark:
+        "<results>/benchmarks/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.shard{shard}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    # One thread: a search works on small batches, and shards run side by side.
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        encoder=encoder_entry,
+        attack=lookup("attacks/{attack}", within=config),
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+        attack_seeds=lookup("sampling/attack_seeds", within=config),
+        compute=oracle_options,
+        shard_size=lookup("compute/shard_size", within=config),
+    script:
+        "../scripts/attack_shard.py"
+
+
+rule rescore:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        shards=attack_shards,
+        code=code_with("rescore", encoder=True, attack=True),
+    output:
+        table=f"{ATTACK}.parquet",
+    log:
+        "<logs>/rescore/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        attack=lookup("attacks/{attack}", within=config),
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/rescore.py"

@@ -1,0 +1,34 @@
+"""Attack one shard of a sample with all attack seeds."""
+
+from pathlib import Path
+
+from genosiege import files, runtime
+from genosiege.sequence import attacks, campaign, encoders, tables
+from genosiege.sequence.constraints import Constraints
+from genosiege.sequence.journal import Journal, fingerprint
+
+with runtime.script(snakemake.log[0]):
+    runtime.use(threads=snakemake.threads)
+    given, params = snakemake.input, snakemake.params
+    sample = tables.read(given.sample, tables.SAMPLE_COLUMNS)
+    first = int(snakemake.wildcards.shard) * params.shard_size
+    shard = sample.iloc[first : first + params.shard_size]
+    job = fingerprint(
+        [files.sha256(path) for path in (given.model, given.description, *given.code)],
+        shard.to_dict("records"),
+        {name: value for name, value in params.items() if name != "shard_size"},
+        runtime.device().type,
+    )
+    output = Path(snakemake.output.shard)
+    journal = Journal(output.with_suffix(".state"), job)
+    rows = campaign.attack_sample(
+        encoders.load(given.model, params.encoder, given.encoder),
+        shard,
+        attacks.load(params.attack),
+        Constraints.from_config(params.constraints, params.tss_index),
+        params.attack_seeds,
+        params.compute,
+        journal,
+    )
+    files.write_parquet(rows, output)
+    journal.close()

@@ -1,0 +1,21 @@
+"""Gather an attack's shards and score the adversaries again, from their strings alone."""
+
+from genosiege import files, runtime
+from genosiege.sequence import attacks, encoders, rescoring, tables
+from genosiege.sequence.constraints import Constraints
+
+with runtime.script(snakemake.log[0]):
+    runtime.use(threads=snakemake.threads)
+    given, params = snakemake.input, snakemake.params
+    rescored = rescoring.rescore(
+        encoders.load(given.model, params.encoder, given.encoder),
+        tables.gather_shards(given.shards),
+        Constraints.from_config(params.constraints, params.tss_index),
+        attacks.load(params.attack).options.max_edits,
+        params.batch_size,
+    )
+    files.write_parquet(
+        rescored.rows,
+        snakemake.output.table,
+        {"search_flips_lost": str(rescored.search_flips_lost)},
+    )
