@@ -111,6 +111,8 @@ def test_hidden_states_are_those_of_the_definition(n_heads):
 
     expected = hidden_state_by_hand(model, ids[0].tolist())
     assert np.abs(hidden[0].detach().numpy() - expected).max() < 1e-5
+    with torch.inference_mode():  # another path through the MLP
+        assert np.abs(model(ids)[0].numpy() - expected).max() < 1e-5
 
 
 @settings(deadline=None, max_examples=40)
@@ -245,7 +247,8 @@ def test_an_architecture_is_read_and_checked(tmp_path):
 @pytest.mark.real
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("embeds", [True, False])
-def test_the_reference_outputs_are_met(shared, batched, embeds):
+@pytest.mark.parametrize("gradients", [True, False])
+def test_the_reference_outputs_are_met(shared, batched, embeds, gradients):
     golden = shared / "golden" / "dnabert2_tiny"
     expected = load_file(golden / "expected.safetensors")
     published = BpeTokenizer.load(shared / "models" / "dnabert2_tokenizer" / "tokenizer.json")
@@ -257,7 +260,8 @@ def test_the_reference_outputs_are_met(shared, batched, embeds):
     for rows in [np.arange(n)] if batched else np.arange(n)[:, None]:
         ids, mask = (torch.from_numpy(part) for part in tokens.padded(rows, published.pad_id))
         words = model.embeddings.word_embeddings(ids)
-        hidden = model(attention_mask=mask, inputs_embeds=words) if embeds else model(ids, mask)
+        with torch.set_grad_enabled(gradients):
+            hidden = model(attention_mask=mask, inputs_embeds=words) if embeds else model(ids, mask)
 
         wanted = expected["last_hidden_state"][torch.from_numpy(rows), : ids.shape[1]]
         pooled = expected["pooled_output"][torch.from_numpy(rows)]

@@ -173,9 +173,14 @@ class _GatedMlp(nn.Module):
         self.dropout = nn.Dropout(a.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        gate, linear = self.gated_layers(hidden).chunk(2, dim=-1)
-        inner = self.dropout(F.gelu(gate) * linear)
-        return self.layernorm(self.wo(inner) + hidden)  # type: ignore[no-any-return]
+        if torch.is_grad_enabled():
+            gate, linear = self.gated_layers(hidden).chunk(2, dim=-1)
+            inner = F.gelu(gate) * linear
+        else:
+            # Two products give whole tensors, on which GELU is faster than on halves of rows.
+            gate, linear = self.gated_layers.weight.chunk(2)
+            inner = F.gelu(F.linear(hidden, gate)).mul_(F.linear(hidden, linear))
+        return self.layernorm(self.wo(self.dropout(inner)) + hidden)  # type: ignore[no-any-return]
 
 
 class _Layer(nn.Module):
@@ -281,9 +286,7 @@ class DnaBert2(nn.Module):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
-        words = inputs_embeds
-        if words is None:
-            words = self.embeddings.word_embeddings(input_ids)
+        words = inputs_embeds if input_ids is None else self.embeddings.word_embeddings(input_ids)
         assert words is not None
         mask = None if attention_mask is None else attention_mask.bool()
         n_pieces = self._n_pieces(words)
