@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import files
+from genosiege.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -71,21 +72,29 @@ class Journal:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _read(self) -> None:
-        for path in sorted(self._folder.glob("*.safetensors")):
+        for path in sorted(self._folder.glob("*")):
             if path.name.startswith("."):
                 continue
-            saved = files.read_tensors(path)
-            keys, logits = saved["keys"].numpy(), saved["logits"].numpy()
-            self._known.update((key.tobytes(), row) for key, row in zip(keys, logits, strict=True))
-        for path in sorted(self._folder.glob("*.json")):
-            if not path.name.startswith("."):
-                self.rows.update((row["search"], row) for row in files.read_json(path))
+            try:
+                self._read_file(path)
+            # A disk that was full or lost power leaves files of any content. What they held
+            # is only done again: a job must not fail at each rerun over its own notes.
+            except (InputError, KeyError, TypeError, ValueError, OSError) as error:
+                log.warning("%s: damaged (%s); what it held is done again", path, error)
         if self.rows or self._known:
             log.info(
                 "resuming: %d searches are finished, %d answers of others are known",
                 len(self.rows),
                 len(self._known),
             )
+
+    def _read_file(self, path: Path) -> None:
+        if path.suffix == ".json":
+            self.rows.update({row["search"]: row for row in files.read_json(path)})
+        elif path.suffix == ".safetensors":
+            saved = files.read_tensors(path)
+            keys, logits = saved["keys"].numpy(), saved["logits"].numpy()
+            self._known.update({k.tobytes(): row for k, row in zip(keys, logits, strict=True)})
 
     def recall(self, search: str, sequences: Sequence[str]) -> dict[str, Logits]:
         """Give the answers an earlier attempt had, of those asked for."""
