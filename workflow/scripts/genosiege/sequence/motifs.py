@@ -146,7 +146,10 @@ def jaspar_motifs(path: str, threshold: float) -> tuple[Motif, ...]:
         lowest, highest = forward.min(axis=1).sum(), forward.max(axis=1).sum()
         needed = float(lowest + threshold * (highest - lowest))
         name = record.name or record.matrix_id
-        for scores in (forward, forward[::-1, ::-1]):
+        backward = forward[::-1, ::-1]
+        # A palindrome stands on both strands at once: it is one site, not two.
+        palindrome = np.allclose(forward, backward)
+        for scores in (forward,) if palindrome else (forward, backward):
             found.append(Motif(name, np.ascontiguousarray(scores), needed, None))
     return tuple(found)
 
