@@ -113,3 +113,22 @@ def load(entry: Mapping[str, Any]) -> Attack:
             f"it has {', '.join(known)}."
         )
     return Attack(module.search, module.Options(**options))
+
+
+def check_sizes(kind: str, options: Any) -> None:
+    """Refuse options of an evolutionary search that are out of range.
+
+    Raises
+    ------
+    InputError
+        If a size is below 1 or a probability outside [0, 1].
+    """
+    sizes = ("population", "generations", "patience", "tournament", "max_edits", "query_budget")
+    for name in sizes:
+        if getattr(options, name) < 1:
+            raise InputError(f"attack {kind}, {name} {getattr(options, name)}: give 1 or more.")
+    for name in ("crossover", "mutation"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise InputError(
+                f"attack {kind}, {name} {getattr(options, name)}: give a probability in [0, 1]."
+            )

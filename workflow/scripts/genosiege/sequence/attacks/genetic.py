@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
-from genosiege.sequence.attacks import Edits, Found, Steps, Target
+from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
 from genosiege.sequence.attacks.pruning import flipped, prune
 from genosiege.sequence.attacks.sparse import Operators
 
@@ -72,9 +72,7 @@ class Options:
     stop_at_success: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("population", "generations", "patience", "tournament", "max_edits"):
-            if getattr(self, name) < 1:
-                raise InputError(f"attack genetic, {name} {getattr(self, name)}: give 1 or more.")
+        check_sizes("genetic", self)
         for name, choices in (
             ("objective", ("margin", "weighted")),
             ("confidence", ("true_class", "max_softmax")),

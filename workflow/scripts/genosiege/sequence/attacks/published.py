@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
-from genosiege.sequence.attacks import Edits, Found, Steps, Target
+from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
 from genosiege.sequence.attacks.pruning import flipped, prune
 from genosiege.sequence.constraints import BASES, PLAUSIBLE, TRANSVERSION_SCORE, is_transition
 
@@ -63,9 +63,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.variant not in ("code", "text"):
             raise InputError(f'attack published, variant "{self.variant}": choose code or text.')
-        for name in ("population", "generations", "patience", "tournament", "max_edits"):
-            if getattr(self, name) < 1:
-                raise InputError(f"attack published, {name} {getattr(self, name)}: give ≥ 1.")
+        check_sizes("published", self)
 
 
 class Fitness(base.Fitness):  # type: ignore[misc]
