@@ -1,7 +1,7 @@
 """Small models with known answers, models that count, and a search without any model."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genosiege.sequence.answers import Answers
-from genosiege.sequence.attacks import Found, Steps, Target
+from genosiege.sequence.attacks import Found, Steps, Target, genetic
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.networks import Classifier, Encoder
@@ -39,7 +39,7 @@ class Linear(Encoder):
         return (scores * attention_mask[..., None]).sum(dim=1)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """What a spy raises in place of the end of a process."""
 
 
@@ -51,7 +51,7 @@ class Spy(Encoder):
     encoder : Encoder
         Of single characters.
     dies_after : int, optional
-        Number of forwards after which it raises `Killed`.
+        Number of forwards after which it raises `KilledError`.
     """
 
     def __init__(self, encoder: Encoder, dies_after: int | None = None) -> None:
@@ -73,7 +73,7 @@ class Spy(Encoder):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         if self.dies_after is not None and len(self.forwards) >= self.dies_after:
-            raise Killed
+            raise KilledError
         ids, real = input_ids.cpu().numpy(), attention_mask.cpu().numpy()
         self.forwards.append(
             ["".join(LETTERS[i] for i in row[kept]) for row, kept in zip(ids, real, strict=True)]
@@ -140,3 +140,28 @@ def drive(
     except StopIteration as end:
         found: Found = end.value
         return found
+
+
+SMALL = genetic.Options(population=12, generations=12, patience=12, max_edits=4)
+
+
+def attack(
+    sequence: str,
+    score: Score,
+    options: genetic.Options = SMALL,
+    seed: int = 0,
+    rules: Constraints | None = None,
+    asked: list[list[str]] | None = None,
+) -> Found:
+    """Run the genetic attack on a score."""
+    steps = genetic.search(target(sequence, score, rules), options, np.random.default_rng(seed))
+    return drive(steps, score, options.query_budget, asked)
+
+
+def apply(sequence: str, edits: Mapping[int, str]) -> str:
+    return "".join(edits.get(i, base) for i, base in enumerate(sequence))
+
+
+def substitutions(original: str, other: str) -> dict[int, str]:
+    assert len(original) == len(other)
+    return {i: b for i, (a, b) in enumerate(zip(original, other, strict=True)) if a != b}
