@@ -9,7 +9,7 @@ from rapidfuzz.distance import Hamming
 from genosiege.errors import InputError
 from genosiege.sequence import tables
 from genosiege.sequence.answers import margins, true_class_probabilities
-from genosiege.sequence.constraints import PLAUSIBLE, Constraints
+from genosiege.sequence.constraints import PLAUSIBLE, Constraints, Description
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.oracle import Oracle
 
@@ -96,7 +96,9 @@ def _biology(rows: pd.DataFrame, rules: Constraints) -> pd.DataFrame:
         _describe(original, adversarial, rules)
         for original, adversarial in zip(rows["original"], rows["adversarial"], strict=True)
     ]
-    return pd.DataFrame(described, index=rows.index)
+    # Columns are named for the table without rows.
+    columns = ["edits", "n_edits", *Description._fields]
+    return pd.DataFrame(described, index=rows.index, columns=columns)
 
 
 def _describe(original: str, adversarial: str, rules: Constraints) -> dict[str, Any]:
