@@ -57,6 +57,31 @@ def workflow(tmp_path: Path) -> Workflow:
     return run
 
 
+def snakemake(
+    directory: Path,
+    config: Mapping[str, Any] | None,
+    *arguments: str | Path,
+    base: str | None = None,
+    cores: int = 2,
+    root: Path = REPOSITORY,
+) -> list[str]:
+    """Write the overlay and give the command line, for a test that starts it itself."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = [root / "config" / "config.yaml"]
+    if base is not None:
+        files.append(root / "config" / base)
+    if config is not None:
+        overlay = directory / ".overlay.yaml"
+        overlay.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        files.append(overlay)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "workflow/Snakefile"]
+    command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
+    # Last an option without values: targets may follow.
+    command += ["--directory", directory, "--cores", cores, "--rerun-incomplete"]
+    command += [*arguments, "--configfile", *files]
+    return [str(part) for part in command]
+
+
 def run_workflow(
     directory: Path,
     config: Mapping[str, Any] | None,
@@ -66,22 +91,17 @@ def run_workflow(
     check: bool = False,
     env: Mapping[str, str] | None = None,
     timeout: float = 900,
+    root: Path = REPOSITORY,
 ) -> subprocess.CompletedProcess[str]:
-    """Do what the fixture `workflow` says; for fixtures of a wider scope."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files = [REPOSITORY / "config" / "config.yaml"]
-    if base is not None:
-        files.append(REPOSITORY / "config" / base)
-    if config is not None:
-        overlay = directory / ".overlay.yaml"
-        overlay.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        files.append(overlay)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "workflow/Snakefile"]
-    command += ["--directory", directory, "--cores", cores, "--rerun-incomplete"]
-    command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
-    command += [*arguments, "--configfile", *files]
+    """Do what the fixture `workflow` says; for fixtures of a wider scope.
+
+    `root=` is the checkout to run, where a test has a copy of its own to edit.
+    """
+    if root != REPOSITORY:
+        # Before the library of this checkout, which is installed.
+        env = {"PYTHONPATH": str(root / "workflow/scripts"), **(env or {})}
     finished = subprocess.run(
-        [str(part) for part in command],
+        snakemake(directory, config, *arguments, base=base, cores=cores, root=root),
         capture_output=True,
         text=True,
         cwd=directory,

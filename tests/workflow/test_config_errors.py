@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from endings import assert_one_line, files_in
 
 LOCAL_TASK = {"source": {"kind": "path", "path": "promoters/{split}.csv"}}
 LOCAL_ENCODER = {"kind": "hf", "source": {"kind": "path", "path": "checkpoints/none"}}
@@ -90,22 +91,6 @@ def folder(tmp_path: Path) -> Path:
     for split in ("train", "dev"):
         (folder / f"promoters/{split}.csv").write_text("sequence,label\nACGT,0\nTTTT,1\n")
     return folder
-
-
-def assert_one_line(run, line: str) -> None:
-    """Fail unless the run ended with this one line of ours and nothing beside it."""
-    output = run.stdout + run.stderr
-    ours = [text for text in output.splitlines() if text.startswith("Error:")]
-    assert run.returncode != 0
-    assert "Traceback" not in output
-    assert len(ours) == 1, output
-    assert ours[0].startswith(f"Error: {line}"), ours[0]
-
-
-def files_in(folder: Path) -> set[Path]:
-    # Snakemake's own notes (.snakemake) and the overlay that the fixture writes do not count.
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {path for path in paths if not path.parts[0].startswith(".")}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -1,0 +1,77 @@
+"""The smallest run that has every rule in it, and how to read what Snakemake plans."""
+
+import re
+from typing import Any
+
+NAME = "tiny"
+SEEDS = (0, 1)
+ATTACKED = 12
+ATTACK_SEEDS = (0, 1)
+SHARD_SIZE = 8
+SHARDS = 2
+TASK = "simulated"
+CNN = "tiny_cnn"
+DNABERT2 = "tiny_dnabert2"
+
+CONFIG: dict[str, Any] = {
+    "run": {
+        "name": NAME,
+        "seeds": list(SEEDS),
+        "tasks": [TASK],
+        "encoders": [DNABERT2, CNN],
+        "attacks": ["genetic"],
+    },
+    "sampling": {"attack_samples": ATTACKED, "attack_seeds": list(ATTACK_SEEDS)},
+    "compute": {"shard_size": SHARD_SIZE, "precision": "fp32", "batching": "per_sequence"},
+    "tasks": {
+        TASK: {
+            "source": {
+                "kind": "simulate",
+                "n_train": 120,
+                "n_dev": 40,
+                "n_test": 40,
+                "length": 80,
+                "tss_index": 59,
+            },
+            "tss_index": 59,
+        }
+    },
+    "encoders": {
+        CNN: {
+            "kind": "cnn",
+            "architecture": {"channels": 8, "blocks": 1},
+            "training": {"epochs": 3, "batch_size": 16, "learning_rate": 0.01},
+        },
+        DNABERT2: {
+            "kind": "dnabert2",
+            "architecture": {
+                "vocab_size": 64,
+                "hidden_size": 24,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 48,
+            },
+            "pretraining": {"epochs": 2},
+            "training": {"epochs": 5, "learning_rate": 0.003},
+        },
+    },
+    "attacks": {"genetic": {"population": 10, "generations": 10, "query_budget": 200}},
+}
+"""An overlay for `config/config.yaml`."""
+
+
+def attack_table(encoder: str, seed: int = 0, shard: int | None = None) -> str:
+    """Name the table of an attack, or one of its shards."""
+    part = "" if shard is None else f"/shard{shard}"
+    folder = f"results/{NAME}/sequence/{TASK}/{encoder}/seed{seed}/baseline/attacks"
+    return f"{folder}/genetic/test{part}.parquet"
+
+
+def planned(output: str) -> dict[str, int]:
+    """Read how many jobs of each rule a dry run plans, `all` left out; {} is nothing."""
+    if "Nothing to be done" in output:
+        return {}
+    jobs = re.search(r"Job stats:\n(.*?)\ntotal", output, flags=re.S)
+    assert jobs, output
+    rows = [line.split() for line in jobs[1].splitlines()[2:]]
+    return {rule: int(count) for rule, count in rows if rule != "all"}
