@@ -9,7 +9,7 @@ DEMO := --configfile config/config.yaml config/demo.yaml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-full results lint unlock clean
+.PHONY: help demo test test-full results bench lint unlock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -43,6 +43,11 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	    echo "$$overlay"; \
 	    $(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$overlay" || exit 1; \
 	done
+	@echo "Look at results/*/tables/attacks.csv and results/*/figures/."
+
+bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
+	python tests/bench/oracle_throughput.py
+	@echo "Open results/bench/oracle_throughput.json for all figures."
 
 lint: $(STAMP)  ## format and static checks
 	ruff check .

@@ -138,6 +138,14 @@ def test_robust_accuracy_falls_where_the_flips_lie(
     assert curve["robust_accuracy_high"].iloc[0] == pytest.approx(wilson_interval(3, 4).high)
 
 
+def test_the_curve_ends_where_the_attack_was_not_allowed_to_go(
+    one_attack_seed: summaries.AttackResult,
+) -> None:
+    curve = summaries.robust_accuracy_table([one_attack_seed._replace(max_edits=4)])
+
+    assert curve["edit_budget"].tolist() == [0, 1, 2, 3, 4]
+
+
 def test_several_model_seeds_add_their_mean_to_the_curve() -> None:
     results = [result([flip("a", 1), attack_row("b")], 3), result([flip("a", 2), flip("b", 2)], 1)]
 
@@ -225,12 +233,12 @@ def test_data_table_counts_overlaps_from_the_side_of_each_split() -> None:
 def test_read_attack_takes_names_from_the_path_and_losses_from_the_schema(tmp_path: Path) -> None:
     place = "sequence/promoters/cnn/seed2/mixed/round3/attacks/genetic/test.parquet"
     table = pd.DataFrame([flip("a", 1)])
-    files.write_parquet(table, tmp_path / place, {"search_flips_lost": "7"})
+    files.write_parquet(table, tmp_path / place, {"search_flips_lost": "7", "max_edits": "4"})
 
     found = summaries.read_attack(str(tmp_path / place))
 
     assert found[:6] == ("promoters", "cnn", 2, "mixed/round3", "genetic", "test")
-    assert found.search_flips_lost == 7
+    assert (found.search_flips_lost, found.max_edits) == (7, 4)
 
 
 def test_read_attack_names_the_missing_column(tmp_path: Path) -> None:

@@ -7,15 +7,16 @@ from genosiege.sequence.constraints import Constraints
 with runtime.script(snakemake.log[0]):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
+    max_edits = attacks.load(params.attack).options.max_edits
     rescored = rescoring.rescore(
         encoders.load(given.model, params.encoder, given.encoder),
         tables.gather_shards(given.shards),
         Constraints.from_config(params.constraints, params.tss_index),
-        attacks.load(params.attack).options.max_edits,
+        max_edits,
         params.batch_size,
     )
     files.write_parquet(
         rescored.rows,
         snakemake.output.table,
-        {"search_flips_lost": str(rescored.search_flips_lost)},
+        {"search_flips_lost": str(rescored.search_flips_lost), "max_edits": str(max_edits)},
     )

@@ -62,6 +62,7 @@ class AttackResult(NamedTuple):
     split: str
     rows: pd.DataFrame
     search_flips_lost: int
+    max_edits: int = MAX_BUDGET
 
     @property
     def attacked(self) -> pd.DataFrame:
@@ -101,6 +102,7 @@ def read_attack(path: str) -> AttackResult:
         split=place["split"],
         rows=rows.astype(_NEEDED),
         search_flips_lost=int(metadata.get(b"search_flips_lost", b"0")),
+        max_edits=int(metadata.get(b"max_edits", MAX_BUDGET)),
     )
 
 
@@ -255,7 +257,9 @@ def robust_at(rows: pd.DataFrame, budget: int | None = None) -> "pd.Series[bool]
 
 
 def robust_accuracy_table(results: Iterable[AttackResult]) -> pd.DataFrame:
-    """Tabulate robust accuracy over the edit budgets 0 to `MAX_BUDGET`.
+    """Tabulate robust accuracy over the edit budgets, 0 to the attack's `max_edits`.
+
+    Beyond that nothing was tried, so nothing is said; `MAX_BUDGET` is the last in any case.
 
     Parameters
     ----------
@@ -270,11 +274,12 @@ def robust_accuracy_table(results: Iterable[AttackResult]) -> pd.DataFrame:
     """
     table = []
     for key, members in grouped(results).items():
+        last = min(MAX_BUDGET, *(member.max_edits for member in members))
         parts = [(str(member.seed), member.rows) for member in members]
         if len(parts) > 1:
             parts.append(("all", pd.concat([rows for _, rows in parts])))
         for seed, rows in parts:
-            for budget in range(MAX_BUDGET + 1):
+            for budget in range(last + 1):
                 row = dict(zip(GROUP, key, strict=True)) | {"seed": seed, "edit_budget": budget}
                 row["n_sequences"] = rows["id"].nunique()
                 withstood = robust_at(rows, budget)
