@@ -239,6 +239,19 @@ def test_an_option_out_of_range_is_refused_by_name(option, value):
         Options(**{option: value})
 
 
+def test_the_fittest_of_a_tournament_becomes_a_parent():
+    parents = [Individual({i: "C"}) for i in range(10)]
+    for i, parent in enumerate(parents):
+        parent.fitness.values = (0.0, float(i))
+    rng = np.random.default_rng(0)
+    drawn = [genetic._select(parents, 3, rng).fitness.values[1] for _ in range(3000)]
+    # The largest of three draws with replacement is i with chance ((i+1)³ - i³) / 10³.
+    shares = [drawn.count(float(i)) / 3000 for i in range(10)]
+    np.testing.assert_allclose(
+        shares, [(3 * i * i + 3 * i + 1) / 1000 for i in range(10)], atol=0.03
+    )
+
+
 # Operators ----------------------------------------------------------------------------
 
 

@@ -53,12 +53,16 @@ def check_hard_rules(original, candidate, section, tss_index, max_edits):
         assert all(any(a <= p < b for a, b in intervals) for p in edits)
 
 
-def rich_sequence(rng, length):
+def rich_sequence(rng, length, tss_index):
     """A random sequence with motifs and N strewn in, so that the rules bind."""
     sequence = random_sequence(rng, length, 0.03)
+    places = [(tss_index - 2, "CTAGTCC"), (tss_index + 27, "AGACG")]
     for piece in rng.choice(["TATAAAAG", "GGGCGG", "CCGCCC", "ATTGG", "GGACGCC", "TACTAG"], 3):
-        start = int(rng.integers(max(1, length - len(piece))))
-        sequence = (sequence[:start] + str(piece) + sequence[start + len(piece) :])[:length]
+        places.append((int(rng.integers(max(1, length - len(piece)))), str(piece)))
+    for start, piece in places:
+        if start < 0:
+            continue
+        sequence = (sequence[:start] + piece + sequence[start + len(piece) :])[:length]
     return sequence
 
 
@@ -93,7 +97,8 @@ def test_no_candidate_ever_breaks_a_hard_rule_or_comes_twice(
     section, seed, length, max_edits, flips
 ):
     rng = np.random.default_rng(seed)
-    sequence, tss_index = rich_sequence(rng, length), int(rng.integers(length))
+    tss_index = int(rng.integers(length))
+    sequence = rich_sequence(rng, length, tss_index)
     weights = rng.normal(size=(length, 4))
     start = linear_score(weights)([sequence])[0]
     score = linear_score(weights, (2.0 if flips else 100.0) - start)

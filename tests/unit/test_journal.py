@@ -118,8 +118,10 @@ def test_a_resumed_lockstep_job_repeats_no_question(tmp_path, sample):
     assert sorted(asked) == sorted(s for forward in searched(whole, sample) for s in forward)
 
 
-def test_finished_rows_need_no_model(tmp_path, sample, undisturbed):
+def test_finished_rows_need_neither_model_nor_answers(tmp_path, sample, undisturbed):
     attack(spy(), sample, Journal(tmp_path / "state", DIGEST))
+    for path in tmp_path.rglob("*.safetensors"):
+        path.unlink()
     again = spy()
 
     table = attack(again, sample, Journal(tmp_path / "state", DIGEST))
@@ -180,7 +182,7 @@ def test_what_is_new_reaches_the_disk_in_time(tmp_path):
     assert set(Journal(tmp_path / "b", DIGEST).rows) == {"row1"}
 
 
-def test_a_file_being_written_is_ignored(tmp_path):
+def test_a_file_being_written_is_ignored(tmp_path, caplog):
     filled(tmp_path / "s", 1)
     (folder,) = (tmp_path / "s").iterdir()
     for path in list(folder.iterdir()):
@@ -188,6 +190,7 @@ def test_a_file_being_written_is_ignored(tmp_path):
         torn.write_bytes(path.read_bytes()[:-9])
 
     assert set(Journal(tmp_path / "s", DIGEST).rows) == {"row1"}
+    assert "damaged" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["json", "safetensors"])

@@ -110,6 +110,7 @@ def test_a_site_is_lost_by_an_edit_that_leaves_the_pattern_only():
     assert lost(sites, sequence, {9: "G", 18: "G", 60: "A"}) == 0
     assert lost(sites, sequence, {17: "A"}) == 0  # the last base of TATAWAWR may be A or G
     assert lost(sites, sequence, {17: "T"}) == 1
+    assert lost(sites, sequence, {17: "N"}) == 1
     assert lost(sites, sequence, {10: "C", 11: "C", 33: "T"}) == 2
 
 

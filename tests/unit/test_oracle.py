@@ -248,6 +248,14 @@ def test_per_sequence_does_not_depend_on_who_shares_the_job(real_model, sequence
             np.testing.assert_array_equal(alone.logits, shared.logits)
 
 
+def test_equal_sets_make_equal_forwards_whatever_their_order(spy, sequences):
+    oracle(wrap(spy)).logits(sequences)
+    oracle(wrap(spy)).logits(sequences[::-1])
+
+    half = len(spy.forwards) // 2
+    assert spy.forwards[:half] == spy.forwards[half:]
+
+
 def test_lockstep_fills_its_forwards_with_all_searches(spy):
     rng = np.random.default_rng(3)
     pool = [random_sequence(rng, 30) for _ in range(12)]
