@@ -97,6 +97,14 @@ def test_the_same_seed_gives_the_same_table_and_another_does_not(model, sample, 
     assert changed[~zero["skipped"]].mean() > 0.5
 
 
+def test_each_sequence_has_a_stream_of_its_own(model, sample, whole):
+    first = whole[~whole["skipped"]].iloc[0]
+    twice = pd.DataFrame([first, first])[["id", "original", "label"]]
+    twice = twice.set_axis(["id", "sequence", "label"], axis=1).assign(id=["test:a", "test:b"])
+    table = attacked(model, twice, GENETIC | {"query_budget": 10}, seeds=[0])
+    assert table["adversarial"].nunique() == 2
+
+
 def test_a_sequence_is_attacked_alike_wherever_it_stands(model, sample, whole):
     turned = attacked(model, sample.iloc[::-1], seeds=[0]).iloc[::-1].reset_index(drop=True)
     pd.testing.assert_frame_equal(turned, whole[whole["attack_seed"] == 0])
