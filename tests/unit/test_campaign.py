@@ -46,7 +46,7 @@ def sample(model):
 
 def attacked(model, sample, entry=GENETIC, seeds=SEEDS, **compute):
     return campaign.attack_sample(
-        model, sample, attacks.load(entry), RULES, seeds, COMPUTE | compute
+        model, sample, attacks.load(entry), RULES, seeds, Oracle(model, **COMPUTE | compute)
     )
 
 

@@ -42,8 +42,10 @@ def sample():
 
 
 def attack(spy, sample, journal=None, **compute):
+    model = wrap(spy)
+    oracle = Oracle(model, **COMPUTE | compute)
     return campaign.attack_sample(
-        wrap(spy), sample, attacks.load(GENETIC), Constraints(), [0, 1], COMPUTE | compute, journal
+        model, sample, attacks.load(GENETIC), Constraints(), [0, 1], oracle, journal
     )
 
 

@@ -133,6 +133,8 @@ def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(results, en
     assert (table["n_queries_unique"] <= 200).all()
     schema = pyarrow.parquet.read_schema(results.parents[1] / tiny.attack_table(encoder, seed))
     assert int(schema.metadata[b"search_flips_lost"]) >= 0
+    assert schema.metadata[b"precision"] == b"fp32"
+    assert schema.metadata[b"batching"] == b"per_sequence"
 
 
 def test_the_tables_sum_up_every_model(results):

@@ -6,6 +6,7 @@ from genosiege import files, runtime
 from genosiege.sequence import attacks, campaign, encoders, tables
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.journal import Journal, fingerprint
+from genosiege.sequence.oracle import Oracle
 
 with runtime.script(snakemake.log[0]):
     runtime.use(threads=snakemake.threads)
@@ -21,14 +22,16 @@ with runtime.script(snakemake.log[0]):
     )
     output = Path(snakemake.output.shard)
     journal = Journal(output.with_suffix(".state"), job)
+    model = encoders.load(given.model, params.encoder, given.encoder)
+    oracle = Oracle(model, **params.compute)
     rows = campaign.attack_sample(
-        encoders.load(given.model, params.encoder, given.encoder),
+        model,
         shard,
         attacks.load(params.attack),
         Constraints.from_config(params.constraints, params.tss_index),
         params.attack_seeds,
-        params.compute,
+        oracle,
         journal,
     )
-    files.write_parquet(rows, output)
+    files.write_parquet(rows, output, oracle.settings)
     journal.close()

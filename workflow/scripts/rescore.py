@@ -18,5 +18,9 @@ with runtime.script(snakemake.log[0]):
     files.write_parquet(
         rescored.rows,
         snakemake.output.table,
-        {"search_flips_lost": str(rescored.search_flips_lost), "max_edits": str(max_edits)},
+        {
+            **files.parquet_metadata(given.shards[0], ("device", "precision", "batching")),
+            "search_flips_lost": str(rescored.search_flips_lost),
+            "max_edits": str(max_edits),
+        },
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,14 @@ def read_parquet(path: str | os.PathLike[str]) -> "pd.DataFrame":
         raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
     except pyarrow.ArrowInvalid as error:
         raise InputError(f"{path}: this is not a parquet file; remove it and rerun.") from error
+
+
+def parquet_metadata(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, str]:
+    """Read what `write_parquet` was given as metadata, of these names, as far as it is there."""
+    import pyarrow.parquet
+
+    metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    return {n: metadata[n.encode()].decode() for n in names if n.encode() in metadata}
 
 
 def write_tensors(

@@ -30,7 +30,7 @@ def attack_sample(
     attack: Attack,
     rules: Constraints,
     attack_seeds: Sequence[int],
-    compute: Mapping[str, Any],
+    oracle: Oracle,
     journal: Journal | None = None,
 ) -> pd.DataFrame:
     """Attack every sequence of a sample that the model classifies correctly.
@@ -48,8 +48,8 @@ def attack_sample(
     attack_seeds : sequence of int
         Each attacks the whole sample. The random stream of a search belongs to its attack
         seed and sequence id, so it depends on no other sequence.
-    compute : mapping
-        `precision`, `batching`, `batch_size` of the oracle.
+    oracle : Oracle
+        In front of the model; answers the searches.
     journal : Journal, optional
         Holds what an earlier, killed attempt had done.
 
@@ -58,8 +58,7 @@ def attack_sample(
     pandas.DataFrame
         `tables.SHARD_COLUMNS`, by attack seed, then as in the sample.
     """
-    oracle = Oracle(model, **compute)
-    attacked = _correct(model, sample, compute)
+    attacked = _correct(model, sample, oracle.batch_size)
     finished = dict(journal.rows) if journal else {}
     searches = _searches(sample[attacked], attack, rules, attack_seeds, finished)
     report = _Progress(len(attack_seeds) * int(attacked.sum()), len(finished))
@@ -84,11 +83,9 @@ def _key(seed: int, identity: str) -> str:
     return f"{seed}/{identity}"
 
 
-def _correct(
-    model: SequenceModel, sample: pd.DataFrame, compute: Mapping[str, Any]
-) -> "pd.Series[bool]":
+def _correct(model: SequenceModel, sample: pd.DataFrame, batch_size: int) -> "pd.Series[bool]":
     """Find the sequences worth attacking; in fp32, as the final word on them is."""
-    judge = Oracle(model, precision="fp32", batch_size=compute["batch_size"])
+    judge = Oracle(model, precision="fp32", batch_size=batch_size)
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
     found = margins(judge.logits(sequences), labels)
     # Rounding depends on what shares a forward, and that on the shard: a close call is

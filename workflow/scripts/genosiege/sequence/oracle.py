@@ -137,6 +137,15 @@ class Oracle:
             self._classifier.lower_precision(torch.bfloat16)
         log.info("oracle: %s, %s, %s", self.device, self.precision, self.batching)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What `auto` was settled to, for the record of a result."""
+        return {
+            "device": self.device.type,
+            "precision": self.precision,
+            "batching": self.batching,
+        }
+
     def logits(self, sequences: Sequence[str]) -> Logits:
         """Give the logits of sequences, uncounted; duplicates are computed once.
 

@@ -78,8 +78,6 @@ def read_attack(path: str) -> AttackResult:
     InputError
         If the path is not of that form, the table lacks a column or has no row.
     """
-    import pyarrow.parquet
-
     place = _ATTACK_PATH.search(Path(path).as_posix())
     if place is None:
         raise InputError(
@@ -92,7 +90,7 @@ def read_attack(path: str) -> AttackResult:
         raise InputError(f"{path}: column {missing[0]} is missing; make the attack table again.")
     if rows.empty:
         raise InputError(f"{path}: the table has no row; attack at least one sequence.")
-    metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    noted = files.parquet_metadata(path, ("search_flips_lost", "max_edits"))
     return AttackResult(
         task=place["task"],
         encoder=place["encoder"],
@@ -101,8 +99,8 @@ def read_attack(path: str) -> AttackResult:
         attack=place["attack"],
         split=place["split"],
         rows=rows.astype(_NEEDED),
-        search_flips_lost=int(metadata.get(b"search_flips_lost", b"0")),
-        max_edits=int(metadata.get(b"max_edits", MAX_BUDGET)),
+        search_flips_lost=int(noted.get("search_flips_lost", 0)),
+        max_edits=int(noted.get("max_edits", MAX_BUDGET)),
     )
 
 
