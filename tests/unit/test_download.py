@@ -290,6 +290,16 @@ def test_a_hub_file_with_wrong_rows_leaves_nothing(server, target):
     assert_nothing_left(target)
 
 
+def test_rows_are_counted_beside_a_digest_that_is_right(server, target):
+    server.files[HUB_PATH] = CSV
+    source = hub(sha256={"train": sha256(CSV)})
+
+    message = refusal(download.fetch, source, "train", target, rows=ROWS + 1)
+
+    assert f"has {ROWS} rows, {ROWS + 1} are expected" in message
+    assert_nothing_left(target)
+
+
 def test_rows_are_counted_with_crlf_and_without_a_last_line_end(server, target):
     server.files[HUB_PATH] = CSV.replace(b"\n", b"\r\n").rstrip()
 

@@ -60,7 +60,7 @@ def fetch(
     target : path-like
         The file to be made.
     rows : int or None
-        Rows the CSV file must have below its header; counted where no sha256 is given.
+        Rows the CSV file must have below its header.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def _check(source: Source, name: str, where: str, path: Path, rows: int | None =
         found = files.sha256(path)
         if found != digest:
             raise _wrong_digest(where, found, digest)
-    elif rows is not None:
+    if rows is not None:
         with open(path, "rb") as handle:
             n = sum(1 for line in handle if line.strip()) - 1
         if n != rows:
