@@ -443,6 +443,29 @@ def test_an_encoder_comes_from_the_hub(server, model, tmp_path, subfolder):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
 
 
+def test_a_pinned_weights_file_is_taken_before_one_without_a_digest(model, tmp_path):
+    save_file({"x": torch.zeros(5)}, model / "model.safetensors")
+    pinned = {"pytorch_model.bin": sha256((model / "pytorch_model.bin").read_bytes())}
+    source = {"kind": "path", "path": str(model), "sha256": pinned}
+
+    download.fetch_encoder(source, tmp_path / "mine")
+
+    assert_encoder(tmp_path / "mine")
+    (model / "pytorch_model.bin").unlink()
+    message = refusal(download.fetch_encoder, source, tmp_path / "other")
+    assert message.startswith(f"{model}: there is no pytorch_model.bin")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_digest_of_a_file_that_is_not_fetched_is_refused(model, tmp_path):
+    source = {"kind": "path", "path": str(model), "sha256": {"pytorch_model.pt": "0" * 64}}
+
+    message = refusal(download.fetch_encoder, source, tmp_path / "mine")
+
+    assert message.startswith(f"{model}, sha256/pytorch_model.pt: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 class Exploit:
     """What a hostile checkpoint holds: a call that unpickling makes."""
 

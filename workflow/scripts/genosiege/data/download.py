@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,8 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
     ----------
     source : mapping
         Kind `huggingface` (`path`: folder in the repository) or `path` (a local folder).
-        `sha256` belongs to the weights, or is a mapping by file name.
+        `sha256` belongs to the weights, or is a mapping by file name. A weights file that
+        is named there is taken before one that is not.
     folder : path-like
         Made with model.safetensors, config.json and those of the tokenizer's files that
         exist; an older one is replaced. Weights in pytorch_model.bin are rewritten.
@@ -109,11 +110,13 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        If weights or configuration are missing, damaged or not the ones expected.
+        If weights or configuration are missing, damaged or not the ones expected, or if
+        a digest belongs to no file that is fetched.
         Nothing is left then.
     """
     with _whole_folder(Path(folder)) as temporary:
         weights = _first_weights(source, temporary)
+        taken = {weights.name}
         if weights.name != WEIGHTS[0]:
             tensors = read_pickled_weights(weights, f"{_where(source)}, {weights.name}")
             _write_weights(tensors, temporary / WEIGHTS[0])
@@ -123,8 +126,10 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
         for name in TOKENIZER_FILES:
             try:
                 _encoder_file(source, name, temporary / name)
+                taken.add(name)
             except transfer.AbsentError:
                 log.info("%s: the source has no %s", folder, name)
+        _check_pins(source, taken | {CONFIG, *WEIGHTS})
     log.info("%s: fetched", folder)
 
 
@@ -193,15 +198,29 @@ def _check_safetensors(path: Path, where: str) -> None:
 
 
 def _first_weights(source: Source, folder: Path) -> Path:
-    for name in WEIGHTS:
+    digests = source.get("sha256")
+    pinned = [name for name in WEIGHTS if isinstance(digests, Mapping) and name in digests]
+    # Else weights without a digest would slip past the one that was given.
+    names = pinned or WEIGHTS
+    for name in names:
         try:
             _encoder_file(source, name, folder / name)
         except transfer.AbsentError:
             continue
         return folder / name
-    raise InputError(
-        f"{_where(source)}: there is neither {' nor '.join(WEIGHTS)} in it; correct the source."
-    )
+    missing = f"neither {' nor '.join(names)}" if len(names) > 1 else f"no {names[0]}"
+    raise InputError(f"{_where(source)}: there is {missing} in it; correct the source.")
+
+
+def _check_pins(source: Source, fetched: Collection[str]) -> None:
+    """Refuse a digest that was compared with nothing."""
+    digests = source.get("sha256")
+    for name in digests if isinstance(digests, Mapping) else ():
+        if name not in fetched:
+            raise InputError(
+                f"{_where(source)}, sha256/{name}: no such file is fetched, so its digest would "
+                "not be checked; correct the name or take it away."
+            )
 
 
 def _encoder_file(source: Source, name: str, target: Path) -> None:
