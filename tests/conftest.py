@@ -97,9 +97,6 @@ def run_workflow(
 
     `root=` is the checkout to run, where a test has a copy of its own to edit.
     """
-    if root != REPOSITORY:
-        # Before the library of this checkout, which is installed.
-        env = {"PYTHONPATH": str(root / "workflow/scripts"), **(env or {})}
     finished = subprocess.run(
         snakemake(directory, config, *arguments, base=base, cores=cores, root=root),
         capture_output=True,

@@ -7,14 +7,20 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-# Before any installed copy: the library that lies beside this file is the one that runs.
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+SCRIPTS = Path(workflow.basedir) / "scripts"
+
+# Before any installed copy: the library that lies beside this file is the one that runs,
+# here and in the jobs, to which Snakemake gives this folder last but its environment whole.
+sys.path.insert(0, str(SCRIPTS))
+others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(SCRIPTS), *(path for path in others if path not in ("", str(SCRIPTS)))]
+)
 
 from genosiege import configuration, workflow_code
 from genosiege.data import download
 from genosiege.errors import InputError
 
-SCRIPTS = Path(workflow.basedir) / "scripts"
 SEQUENCE = "<results>/sequence/{task}/{encoder}"
 
 
