@@ -116,20 +116,20 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
     """
     with _whole_folder(Path(folder)) as temporary:
         weights = _first_weights(source, temporary)
-        taken = {weights.name}
         if weights.name != WEIGHTS[0]:
             tensors = read_pickled_weights(weights, f"{_where(source)}, {weights.name}")
             _write_weights(tensors, temporary / WEIGHTS[0])
             weights.unlink()
         _check_safetensors(temporary / WEIGHTS[0], f"{_where(source)}, {WEIGHTS[0]}")
         _encoder_file(source, CONFIG, temporary / CONFIG)
+        fetched = {CONFIG, *WEIGHTS}
         for name in TOKENIZER_FILES:
             try:
                 _encoder_file(source, name, temporary / name)
-                taken.add(name)
+                fetched.add(name)
             except transfer.AbsentError:
                 log.info("%s: the source has no %s", folder, name)
-        _check_pins(source, taken | {CONFIG, *WEIGHTS})
+        _check_pins(source, fetched)
     log.info("%s: fetched", folder)
 
 
