@@ -309,3 +309,17 @@ def test_evenly_spread_edits_stay_within_the_band_of_an_even_spread() -> None:
     inside = (density.null_low <= density.fold) & (density.fold <= density.null_high)
     assert inside.sum() >= 17
     assert ((density.low < 1) & (density.high > 1)).sum() >= 17
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_one_bin_in_twenty_is_outside_the_band_by_chance(copies: int) -> None:
+    generator = np.random.default_rng(2)
+    outside = []
+    for _ in range(20):
+        edits = [f"{position}:A>G" for position in generator.integers(300, size=300)]
+        # As when several models, or attack seeds, find the same weak point of a sequence.
+        once = pd.DataFrame({"id": range(300), "original": "A" * 300, "edits": edits})
+        density = positions.edit_density(pd.concat([once] * copies), 15, generator)
+        outside.append((density.fold < density.null_low) | (density.fold > density.null_high))
+
+    assert 0.02 < np.mean(outside) < 0.08

@@ -63,10 +63,10 @@ def edit_density(rows: pd.DataFrame, n_bins: int, generator: np.random.Generator
     -------
     EditDensity
         `fold` is the edits in a bin over those that an even spread along each sequence
-        would put there. `low`, `high`: bootstrap 95 % interval, clustered by sequence id.
-        `null_low`, `null_high`: the middle 95 % of `fold` when the edits of each row are
-        shifted together by a random distance around their sequence, which keeps how many
-        they are and how close they lie.
+        would put there. `low`, `high`: bootstrap 95 % interval, clustered by sequence id; nan
+        where all rows are of one sequence. `null_low`, `null_high`: the middle 95 % of
+        `fold` when all edits of a sequence, over its rows, are shifted together by a random
+        distance around it, which keeps how many they are and how close they lie.
     """
     rows = rows[rows["edits"] != ""].reset_index(drop=True)
     positions = edit_positions(rows["edits"])
@@ -87,9 +87,12 @@ def edit_density(rows: pd.DataFrame, n_bins: int, generator: np.random.Generator
         )
         for i in range(len(scale))
     ]
+    # One shift per sequence: its rows, of other models or attack seeds, find the same places.
+    _, first, sequence = np.unique(rows["id"], return_index=True, return_inverse=True)
     null = np.empty((N_SHIFTS, len(scale)))
     for i in range(N_SHIFTS):
-        shifted = (places + generator.integers(lengths)[owner]) % lengths[owner]
+        shift = generator.integers(lengths[first])[sequence]
+        shifted = (places + shift[owner]) % lengths[owner]
         null[i] = np.histogram(shifted, edges)[0] / scale
     null_low, null_high = np.quantile(null, [0.025, 0.975], axis=0)
     low, high = np.array(intervals).T
