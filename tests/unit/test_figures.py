@@ -107,6 +107,18 @@ def test_figures_bear_an_attack_that_never_succeeds(name: str, tmp_path: Path) -
     assert "n = " in text
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", DRAWN)
+def test_figures_bear_runs_of_a_single_sequence(name: str, tmp_path: Path) -> None:
+    result = attack_result("genetic")
+    rows = result.rows.assign(id="test:0")
+
+    text = text_of(DRAWN[name]([result._replace(rows=rows)]), tmp_path / "figure.svg")
+
+    for words in {"confidence": ["before: mean", "after: mean"]}.get(name, ["n = "]):
+        assert words in text
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_figures_bear_a_run_without_attacks(name: str, tmp_path: Path) -> None:
     assert "no attack was run" in text_of(DRAWN[name]([]), tmp_path / "figure.svg")

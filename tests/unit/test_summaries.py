@@ -311,6 +311,13 @@ def test_evenly_spread_edits_stay_within_the_band_of_an_even_spread() -> None:
     assert ((density.low < 1) & (density.high > 1)).sum() >= 17
 
 
+def test_density_of_one_sequence_has_no_interval() -> None:
+    density = positions.edit_density(pd.DataFrame([flip("a", 3)]), 5, np.random.default_rng(0))
+
+    assert np.isnan([density.low, density.high]).all()
+    assert np.isfinite([density.fold, density.null_low, density.null_high]).all()
+
+
 @pytest.mark.parametrize("copies", [1, 3])
 def test_one_bin_in_twenty_is_outside_the_band_by_chance(copies: int) -> None:
     generator = np.random.default_rng(2)

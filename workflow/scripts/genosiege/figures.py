@@ -227,11 +227,13 @@ def _draw_confidence(
         (after, "after", "o", colour, 1.12),
     ):
         mean = float(values.mean())
-        low, high = bootstrap_interval(
+        interval = bootstrap_interval(
             values, rows["id"], weighted_mean, runtime.stream(*key, "confidence", name)
         )
+        # Of a single sequence there is no interval: the point stands alone.
+        low, high = np.where(np.isnan(interval), mean, interval)
         ax.errorbar(
-            mean, height * top, xerr=np.nan_to_num([[mean - low], [high - mean]]),
+            mean, height * top, xerr=[[mean - low], [high - mean]],
             fmt=marker, color=shade, capsize=3, lw=1.5, ms=5,
         )  # fmt: skip
         left = mean > 0.5
@@ -272,7 +274,8 @@ def _draw_positions(
         np.clip([density.fold - density.low, density.high - density.fold], 0, None),
         fmt="o", color=colour, ms=4, lw=1, capsize=0,
     )  # fmt: skip
-    top = max(float(density.high.max()), float(density.null_high.max())) * 1.15
+    # Of a single sequence there is no interval, so no upper end either.
+    top = float(np.nanmax([density.fold, density.high, density.null_high])) * 1.15
     if origin is not None:
         ax.axvline(0, color="black", ls="--", lw=1)
         ax.annotate("TSS", (0, top), (-4, 0), textcoords="offset points", ha="right", va="top")
