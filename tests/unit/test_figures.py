@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from genosiege import figures, sortable_table
 from genosiege.sequence import summaries
@@ -140,6 +141,19 @@ def test_curve_of_several_seeds_draws_their_mean(tmp_path: Path) -> None:
 
     mean = curve[curve["seed"] == "all"]["robust_accuracy"]
     assert np.asarray(line.get_ydata()).tolist() == mean.tolist()
+
+
+def test_each_label_stands_at_the_end_of_its_own_curve() -> None:
+    most = {"a": 10, "genetic": 4, "published": 7}
+    results = [attack_result(name)._replace(max_edits=edits) for name, edits in most.items()]
+
+    axes = figures.robust_accuracy(summaries.robust_accuracy_table(results)).axes[0]
+
+    labels = {text.get_text(): text.xy for text in axes.texts if isinstance(text, Annotation)}
+    ends = {name: line.get_xydata()[-1] for name, line in zip(most, axes.lines, strict=True)}
+    assert {name: place[0] for name, place in labels.items()} == most
+    for name, (_, height) in ends.items():
+        assert labels[name][1] == pytest.approx(height, abs=0.15)
 
 
 def test_median_of_edits_is_marked_where_it_lies(results: list[summaries.AttackResult]) -> None:

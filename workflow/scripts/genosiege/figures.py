@@ -121,11 +121,12 @@ def robust_accuracy(curve: pd.DataFrame) -> Figure:
             band = (line["robust_accuracy_low"], line["robust_accuracy_high"])
             ax.fill_between(x, *band, color=colour, alpha=0.18, linewidth=0)
             ax.plot(x, y, color=colour, marker=marker, ms=4, ls=DASHES[number % len(DASHES)])
-            ends[attack] = (float(y.iloc[-1]), colour)
-        heights = spread([end for end, _ in ends.values()], gap=0.07)
-        for (attack, (_, colour)), height in zip(ends.items(), heights, strict=True):
+            # Attacks differ in how many edits they are allowed, so curves in where they end.
+            ends[attack] = (int(x.iloc[-1]), float(y.iloc[-1]), colour)
+        heights = spread([height for _, height, _ in ends.values()], gap=0.07)
+        for (attack, (end, _, colour)), height in zip(ends.items(), heights, strict=True):
             ax.annotate(
-                str(attack), (x.iloc[-1], height), (6, 0), textcoords="offset points",
+                str(attack), (end, height), (6, 0), textcoords="offset points",
                 color=_ink(colour), va="center", annotation_clip=False,
             )  # fmt: skip
         ax.set(title=_title(task, encoder, stage), ylim=(0, 1.02))
