@@ -67,3 +67,19 @@ def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
     output = workflow(config, "--dry-run", "--quiet", "rules", check=True).stdout
 
     assert re.search(rf"^attack_shard +{shards}$", output, flags=re.M)
+
+
+@pytest.mark.parametrize("mode", ["soft", "off"])
+def test_attacks_depend_on_the_files_of_further_motifs(workflow, tmp_path, mode):
+    (tmp_path / "mine.jaspar").write_text(">MA0001.1\nA [1]\nC [1]\nG [1]\nT [1]\n")
+    config = {
+        "run": {"encoders": ["cnn"], "seeds": [0]},
+        "constraints": {"motifs": {"mode": mode, "jaspar": ["mine.jaspar"]}},
+    }
+
+    output = workflow(config, "--dry-run", check=True).stdout
+
+    for rule in ("attack_shard", "rescore"):
+        block = re.search(rf"^rule {rule}:\n +input: (.*)$", output, flags=re.M)
+        assert block, rule
+        assert "mine.jaspar" in block[1].split(", ")

@@ -30,6 +30,7 @@ rule attack_shard:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
+        motifs=motif_files,
         code=code_with("attack_shard", encoder=True, attack=True),
     output:
         shard=f"{ATTACK}/shard{{shard}}.parquet",
@@ -63,6 +64,7 @@ rule rescore:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         shards=attack_shards,
+        motifs=motif_files,
         code=code_with("rescore", encoder=True, attack=True),
     output:
         table=f"{ATTACK}.parquet",

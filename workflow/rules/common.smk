@@ -223,6 +223,11 @@ def attack_shards(wildcards):
     )
 
 
+def motif_files(wildcards):
+    """List the files of further motifs; what is lost of them is counted in every mode."""
+    return config["constraints"]["motifs"]["jaspar"]
+
+
 def tss_index(wildcards):
     """Give the position of a task's transcription start site, None where it has none."""
     return config["tasks"][wildcards.task].get("tss_index")

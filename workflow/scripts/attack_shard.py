@@ -14,8 +14,9 @@ with runtime.script(snakemake.log[0]):
     sample = tables.read(given.sample, tables.SAMPLE_COLUMNS)
     first = int(snakemake.wildcards.shard) * params.shard_size
     shard = sample.iloc[first : first + params.shard_size]
+    parts = [given.model, given.description, *given.motifs, *given.code]
     job = fingerprint(
-        [files.sha256(path) for path in (given.model, given.description, *given.code)],
+        [files.sha256(path) for path in parts],
         shard.to_dict("records"),
         {name: value for name, value in params.items() if name != "shard_size"},
         runtime.device().type,
