@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
 
 from genosiege.errors import InputError
+from genosiege.sequence.answers import margins
 
 N_BINS = 15
 
@@ -71,7 +73,7 @@ def classification_metrics(logits: NDArray[np.floating], labels: NDArray[np.inte
     if not np.isfinite(logits).all():
         raise InputError("a logit is not finite: the model is damaged or its training diverged.")
     predicted = logits.argmax(axis=1)
-    probabilities = softmax(logits)
+    probabilities = softmax(logits, axis=1)
     return Metrics(
         n=n,
         accuracy=float((predicted == labels).mean()),
@@ -82,22 +84,6 @@ def classification_metrics(logits: NDArray[np.floating], labels: NDArray[np.inte
         mean_margin=float(margins(logits, labels).mean()),
         confusion_matrix=confusion_matrix(labels, predicted, labels=np.arange(n_classes)).tolist(),
     )
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Turn logits (n, C) into probabilities (n, C)."""
-    logits = np.asarray(logits, dtype=np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def margins(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Give the true class's logit minus the largest other logit, shape (n,)."""
-    rows = np.arange(len(labels))
-    others = np.array(logits, dtype=np.float64)
-    true = others[rows, labels].copy()
-    others[rows, labels] = -np.inf
-    return np.asarray(true - others.max(axis=1))
 
 
 def expected_calibration_error(
