@@ -104,11 +104,6 @@ def is_frozen(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("frozen", False)) or keeps_own_head(spec)
 
 
-def caches_features(spec: Mapping[str, Any]) -> bool:
-    """Whether a head of ours is trained on features that are made once."""
-    return bool(spec.get("frozen", False)) and not keeps_own_head(spec)
-
-
 def locate(paths: Sequence[str]) -> Location | None:
     """Tell weights, architecture and tokenizer apart among the files of an encoder.
 
