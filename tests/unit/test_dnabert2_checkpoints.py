@@ -99,7 +99,9 @@ class _Harmful:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no tensors", {"a": 1}, [1], {"weight": _Harmful()}], ids=str
+    "content",
+    [b"", b"no tensors", b"\x80\x02.", b"\x80\x02J", {"a": 1}, [1], {"weight": _Harmful()}],
+    ids=str,
 )
 def test_a_bin_that_holds_no_tensors_is_refused_and_runs_nothing(
     tiny, tmp_path, monkeypatch, content

@@ -146,7 +146,49 @@ def read_tensors(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
         ) from error
 
 
+def read_pickled_tensors(
+    path: str | os.PathLike[str], name: str | None = None
+) -> "dict[str, torch.Tensor]":
+    """Read named tensors from a file that `torch.save` wrote, and nothing but tensors.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. It is read with `weights_only=True`: it can run nothing.
+    name : str, optional
+        What it is called in an error; by default its path.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or holds anything else.
+    """
+    import torch
+
+    name = name or str(path)
+    if not Path(path).is_file():
+        raise InputError(f"{name}: there is no such checkpoint; make it or correct the path.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # Damage shows as one of many exceptions, according to the byte that is wrong.
+    except Exception as error:
+        raise InputError(
+            f"{name}: this is no whole file of tensors ({_first_line(error)}); replace it, or take "
+            "the encoder from another source."
+        ) from error
+    if not isinstance(content, Mapping) or not all(map(torch.is_tensor, content.values())):
+        raise InputError(
+            f"{name}: this is no mapping of names to tensors; save the model's state_dict."
+        )
+    return dict(content)
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Digest of a file's bytes, in hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:")[:160] if lines else type(error).__name__

@@ -117,7 +117,7 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
     with _whole_folder(Path(folder)) as temporary:
         weights = _first_weights(source, temporary)
         if weights.name != WEIGHTS[0]:
-            tensors = read_pickled_weights(weights, f"{_where(source)}, {weights.name}")
+            tensors = files.read_pickled_tensors(weights, f"{_where(source)}, {weights.name}")
             _write_weights(tensors, temporary / WEIGHTS[0])
             weights.unlink()
         _check_safetensors(temporary / WEIGHTS[0], f"{_where(source)}, {WEIGHTS[0]}")
@@ -131,40 +131,6 @@ def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
                 log.info("%s: the source has no %s", folder, name)
         _check_pins(source, fetched)
     log.info("%s: fetched", folder)
-
-
-def read_pickled_weights(path: Path, where: str) -> "dict[str, torch.Tensor]":
-    """Read the tensors of a `pytorch_model.bin`, and nothing but tensors.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    where : str
-        What it is called in an error.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or holds anything else.
-    """
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damage shows as one of many exceptions, according to the byte that is wrong.
-    except Exception as error:
-        raise InputError(
-            f"{where}: this is no whole file of weights ({_first_line(error)}); "
-            "replace it, or take the encoder from another source."
-        ) from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(tensor, torch.Tensor) for tensor in content.values()
-    ):
-        raise InputError(
-            f"{where}: this is no mapping of names to tensors; save the model's state_dict."
-        )
-    return dict(content)
 
 
 def _write_weights(tensors: "Mapping[str, torch.Tensor]", path: Path) -> None:
@@ -326,8 +292,3 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".:")[:160] if lines else type(error).__name__

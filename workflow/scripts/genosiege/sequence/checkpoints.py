@@ -1,12 +1,9 @@
 """Pretrained weights from elsewhere: read without running code, checked by name and shape."""
 
-import pickle
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from genosiege import files
@@ -28,18 +25,7 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
     """
     if Path(path).suffix == ".safetensors":
         return files.read_tensors(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such checkpoint; make it or correct the path.")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{path}: this is no whole file of tensors ({reason}); fetch it again."
-        ) from error
-    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
-        raise InputError(f"{path}: this is no mapping of names to tensors; use another checkpoint.")
-    return content
+    return files.read_pickled_tensors(path)
 
 
 def check(
