@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,6 +150,44 @@ def test_a_head_on_another_encoder_is_refused(scratch, stored):
     save_file(tensors, scratch[0])
 
     assert "another encoder" in refusal(stored[1], DNABERT2, scratch)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("part", [1, 2])
+def test_a_model_with_another_architecture_or_tokenizer_is_refused(scratch, tmp_path, part, frozen):
+    spec = {**DNABERT2, "frozen": frozen}
+    path = str(tmp_path / "model" / "model.safetensors")
+    encoders.save(encoders.build(spec, scratch, 2), path, {})
+    content = json.loads(Path(scratch[part]).read_text())
+    if part == 1:
+        content["layer_norm_eps"] = 0.1  # no tensor has another shape
+    else:
+        pieces = content["model"]["vocab"]
+        first, second = list(pieces)[-2:]
+        pieces[first], pieces[second] = pieces[second], pieces[first]
+    Path(scratch[part]).write_text(json.dumps(content))
+
+    message = refusal(path, spec, scratch)
+
+    assert "another encoder" in message
+    assert Path(scratch[part]).name in message
+
+
+def test_every_file_of_a_fetched_folder_counts_but_hidden_ones(scratch, tmp_path):
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    for name, path in zip(["model.safetensors", "config.json", "tokenizer.json"], scratch,
+                          strict=True):  # fmt: skip
+        (folder / name).write_bytes(Path(path).read_bytes())
+    (folder / "tokenizer_config.json").write_text("{}")
+    path = str(tmp_path / "model" / "model.safetensors")
+    encoders.save(encoders.build(DNABERT2, [str(folder)], 2), path, {})
+    (folder / ".snakemake_timestamp").touch()
+
+    encoders.load(path, DNABERT2, [str(folder)])
+
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 5}')
+    assert "tokenizer_config.json" in refusal(path, DNABERT2, [str(folder)])
 
 
 def test_a_model_of_another_configuration_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -64,6 +64,8 @@ class SequenceModel:
         The encoder's entry in the catalogue.
     encoder_digest : str or None
         SHA-256 of the frozen encoder's weights file; None where nothing is frozen.
+    encoder_files : mapping
+        SHA-256 of every file of the encoder that the model cannot be read without, by name.
     """
 
     tokenizer: Tokenizer
@@ -71,6 +73,7 @@ class SequenceModel:
     n_classes: int
     spec: Mapping[str, Any]
     encoder_digest: str | None
+    encoder_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -134,6 +137,16 @@ def locate(paths: Sequence[str]) -> Location | None:
     return location
 
 
+def _digests(paths: Sequence[str], location: Location | None, frozen: bool) -> dict[str, str]:
+    if location is None:
+        return {}
+    # A fetched tokenizer may be more than one file.
+    found = Path(paths[0]).glob("[!.]*") if len(paths) == 1 else iter(location)
+    read = [path for path in found if path.suffix in (".json", ".txt") and path.is_file()]
+    # Weights that were trained further are in the model's own file.
+    return {path.name: files.sha256(path) for path in [*[location.weights] * frozen, *sorted(read)]}
+
+
 def make_tokenizer(spec: Mapping[str, Any], paths: Sequence[str]) -> Tokenizer:
     """Make an encoder's tokenizer without the encoder; arguments and errors as for `build`."""
     return _module(spec).make_tokenizer(spec, locate(paths))
@@ -191,8 +204,9 @@ def _assemble(
         made = module.make(spec, location, weights)
         if isinstance(made, Encoder):
             made = Classifier(made, make_head(made.width, n_classes), frozen)
-    digest = files.sha256(location.weights) if frozen and location is not None else None
-    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest)
+    digests = _digests(paths, location, frozen)
+    digest = digests[location.weights.name] if frozen and location is not None else None
+    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest, digests)
     _check_classes(model, paths)
     return model
 
@@ -227,8 +241,8 @@ def _kept(model: SequenceModel) -> dict[str, torch.Tensor]:
 def save(model: SequenceModel, path: str, extra: Mapping[str, Any]) -> None:
     """Write the weights to `path` and what they are to `model.json` beside it.
 
-    A frozen encoder stays where it is: only the head is written, and the SHA-256 of the
-    encoder's weights file; otherwise everything is written.
+    A frozen encoder stays where it is: only the head is written; otherwise all weights are.
+    The encoder's files that are needed to read the model go in with their SHA-256.
 
     Parameters
     ----------
@@ -245,6 +259,7 @@ def save(model: SequenceModel, path: str, extra: Mapping[str, Any]) -> None:
         "width": model.width,
         "encoder": _identity(model.spec),
         "encoder_sha256": model.encoder_digest,
+        "encoder_files": dict(model.encoder_files),
         "weights_sha256": files.sha256(path),
         "parameters": count_parameters(model),
         **extra,
@@ -277,11 +292,7 @@ def load(path: str, spec: Mapping[str, Any], paths: Sequence[str]) -> SequenceMo
     description = files.read_json(_description(path))
     _check_description(description, path, spec)
     model = _assemble(spec, paths, int(description["n_classes"]), None, weights=is_frozen(spec))
-    if description["encoder_sha256"] != model.encoder_digest:
-        raise InputError(
-            f"{path}: its head was trained on another encoder than {paths[0]} "
-            "(SHA-256 differs); restore that encoder or train the head again."
-        )
+    _check_encoder_files(description["encoder_files"], model.encoder_files, path, paths)
     expected = _kept(model)
     wrong = sorted(
         {name for name in expected if name not in weights}
@@ -296,9 +307,20 @@ def load(path: str, spec: Mapping[str, Any], paths: Sequence[str]) -> SequenceMo
     return model
 
 
+def _check_encoder_files(
+    then: Mapping[str, str], now: Mapping[str, str], path: str, paths: Sequence[str]
+) -> None:
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise InputError(
+                f"{path}: was trained on another encoder than {paths[0]} (SHA-256 of {name} "
+                "differs); restore that encoder or train the model again."
+            )
+
+
 def _check_description(description: Any, path: str, spec: Mapping[str, Any]) -> None:
     beside = _description(path)
-    needed = ("n_classes", "encoder", "encoder_sha256", "weights_sha256")
+    needed = ("n_classes", "encoder", "encoder_sha256", "encoder_files", "weights_sha256")
     if not isinstance(description, dict) or any(key not in description for key in needed):
         raise InputError(f"{beside}: this describes no model; train the model again.")
     if files.sha256(path) != description["weights_sha256"]:
