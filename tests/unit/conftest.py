@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from loopback import Loopback, serving
 
 
 @pytest.fixture
@@ -14,3 +15,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """A file server on loopback, which is also the hub."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    with serving() as loopback:
+        monkeypatch.setenv("HF_ENDPOINT", loopback.address)
+        yield loopback

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+REPO = "acme/genomes"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
