@@ -96,6 +96,17 @@ def test_a_start_site_outside_the_simulated_sequence_is_an_error(config, tmp_pat
     assert mistake(config, tmp_path).startswith("config, tasks/a/source/tss_index, 249: ")
 
 
+@pytest.mark.parametrize("tss_index", [300, 299, 0, None])
+def test_the_start_site_of_a_simulated_task_lies_in_its_sequences(config, tmp_path, tss_index):
+    source = {"kind": "simulate", "length": 300, "tss_index": 249}
+    config["tasks"]["a"] = {"source": source, "tss_index": tss_index}
+
+    if tss_index == 300:
+        assert mistake(config, tmp_path).startswith("config, tasks/a/tss_index, 300: ")
+    else:
+        configuration.check(config, tmp_path)
+
+
 def test_heads_that_do_not_divide_the_width_are_an_error(config, tmp_path):
     shape = {"hidden_size": 100, "num_attention_heads": 12}
     config["encoders"]["e"] = {"kind": "dnabert2", "architecture": shape}

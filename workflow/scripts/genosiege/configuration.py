@@ -76,11 +76,14 @@ def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
                     f'config, {where}/path, "{path}": the split {split} has no such file; '
                     "put it there or correct the path."
                 )
-    if source["kind"] == "simulate" and source["tss_index"] >= source["length"]:
-        raise InputError(
-            f"config, {where}/tss_index, {source['tss_index']}: this lies outside sequences of "
-            f"{source['length']} bp; give an offset below the length."
-        )
+    if source["kind"] == "simulate":
+        for section, path in ((source, where), (task, place(["tasks", name]))):
+            index = section.get("tss_index")
+            if index is not None and index >= source["length"]:
+                raise InputError(
+                    f"config, {path}/tss_index, {index}: this lies outside sequences of "
+                    f"{source['length']} bp; give an offset below the length."
+                )
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
