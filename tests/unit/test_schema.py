@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from Bio.Data import CodonTable
 
 
 def schema_keys(schema: Any) -> set[str]:
@@ -81,3 +82,11 @@ def test_no_section_lets_an_unknown_key_through(repository):
     found = [hit for schema in schemas(repository) for hit in open_sections(schema)]
 
     assert found == []
+
+
+def test_the_genetic_codes_are_those_of_ncbi(repository):
+    text = (repository / "workflow/schemas/config.schema.yaml").read_text()
+    rules = yaml.safe_load(text)["properties"]["constraints"]["properties"]
+    table = rules["stop_codons"]["properties"]["table"]
+
+    assert table["enum"] == sorted(CodonTable.unambiguous_dna_by_id)

@@ -56,6 +56,10 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"run": {"attacks": ["genetics"]}},
         'config, run/attacks[0], "genetics": `attacks` has no such entry; ',
     ),
+    "genetic code that does not exist": (
+        {"constraints": {"stop_codons": {"table": 7}}},
+        "config, constraints/stop_codons/table, 7: there is no such choice; take one of: 1, 2, ",
+    ),
     "missing checkpoint": (
         {"run": {"encoders": ["mine"]}, "encoders": {"mine": LOCAL_ENCODER}},
         'config, encoders/mine/source/path, "checkpoints/none": there is no such folder',
