@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from genosiege import files
 from genosiege.data import gue
@@ -27,14 +28,6 @@ def splits(csv):
         "dev": csv("sequence,label\nACGT,1\nGGG,0\n", "dev.csv"),
         "test": csv("sequence,label\nTTTTTT,0\nGGG,0\nACGT,0\n", "test.csv"),
     }
-
-
-def refusal(path, **options):
-    with pytest.raises(InputError) as caught:
-        gue.read(path, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize(
@@ -63,7 +56,7 @@ def refusal(path, **options):
 def test_a_wrong_file_is_refused_by_file_line_and_value(csv, content, parts):
     path = csv(content, encoding="utf-8")
 
-    message = refusal(path)
+    message = refusal(gue.read, path)
 
     assert message.startswith(path)
     for part in parts:
@@ -71,13 +64,13 @@ def test_a_wrong_file_is_refused_by_file_line_and_value(csv, content, parts):
 
 
 def test_lines_are_counted_in_the_file_and_not_in_its_rows(csv):
-    assert "line 5" in refusal(csv("sequence,label\nACGT,0\n\n\nACGT,x\n"))
+    assert "line 5" in refusal(gue.read, csv("sequence,label\nACGT,0\n\n\nACGT,x\n"))
 
 
 def test_a_missing_split_and_a_binary_file_are_refused(csv, tmp_path, splits):
-    assert "there is no such file" in refusal(tmp_path / "absent.csv")
+    assert "there is no such file" in refusal(gue.read, tmp_path / "absent.csv")
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff\xfe\x00" * 9)
-    assert "not a text file" in refusal(tmp_path / "image.csv")
+    assert "not a text file" in refusal(gue.read, tmp_path / "image.csv")
     del splits["dev"]
     with pytest.raises(InputError, match="split dev"):
         gue.prepare(splits)
@@ -101,14 +94,14 @@ def test_ambiguity_codes_become_n_on_request_and_foreign_characters_never(csv):
 
     assert split.table["sequence"].tolist() == ["NCGNN"]
     assert split.ambiguous_characters == {"N": 1, "R": 1, "Y": 1}
-    assert 'character "Z"' in refusal(csv("sequence,label\nRZ,0\n"), ambiguous="to_N")
+    assert 'character "Z"' in refusal(gue.read, csv("sequence,label\nRZ,0\n"), ambiguous="to_N")
 
 
 def test_any_number_of_classes_is_read(csv):
     path = csv("sequence,label\n" + "".join(f"ACGT,{label}\n" for label in range(9)))
 
     assert gue.read(path, n_classes=9).table["label"].tolist() == list(range(9))
-    assert 'label "8"' in refusal(path, n_classes=8)
+    assert 'label "8"' in refusal(gue.read, path, n_classes=8)
 
 
 def test_ids_are_the_official_rows_and_identical_sequences_share_a_group(splits):
@@ -264,4 +257,4 @@ def test_a_real_task_of_three_classes_is_read(shared):
     path = shared / "data" / "gue" / "splice_reconstructed" / "test.csv"
 
     assert set(gue.read(path, n_classes=3).table["label"]) == {0, 1, 2}
-    assert 'label "2"' in refusal(path, n_classes=2)
+    assert 'label "2"' in refusal(gue.read, path, n_classes=2)
