@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from genosiege import runtime, workflow_code
 from genosiege.errors import InputError
-from genosiege.sequence import classifier, dnabert2_encoder, encoders
+from genosiege.sequence import classifier, dnabert2_encoder, encoders, pretraining
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.networks import Classifier, Pooled, make_head
 from genosiege.sequence.splits import Split
@@ -282,7 +282,7 @@ def test_an_encoder_from_scratch_learns_and_is_the_same_each_time():
     train, dev = Split(sequences[:64], labels[:64]), Split(sequences[64:], labels[64:])
 
     (network, tokenizer), (again, _) = (
-        dnabert2_encoder.pretrain(spec, 2, train, dev, runtime.stream(0)) for _ in range(2)
+        pretraining.pretrain(spec, 2, train, dev, runtime.stream(0)) for _ in range(2)
     )
 
     first, second = network.state_dict(), again.state_dict()

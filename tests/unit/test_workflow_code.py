@@ -100,6 +100,18 @@ def test_the_registry_of_encoders_is_free_of_its_kinds(repository):
     assert not kinds & set(workflow_code.closure([registry], scripts))
 
 
+@pytest.mark.parametrize("script", ["tokenize_task", "attack_shard", "rescore"])
+@pytest.mark.parametrize("kind", workflow_code.ENCODER_MODULES)
+def test_what_only_uses_an_encoder_has_no_code_of_training(repository, script, kind):
+    scripts = repository / "workflow/scripts"
+    module = workflow_code.module_file(workflow_code.ENCODER_MODULES[kind], scripts)
+    assert module is not None
+
+    found = workflow_code.closure([scripts / f"{script}.py", module], scripts)
+
+    assert not {"pretraining", "classifier"} & {path.stem for path in found}
+
+
 def test_kinds_of_encoders_have_the_modules_that_the_registry_imports(repository):
     registry = {kind: f"genosiege.sequence.{name}" for kind, name in encoders.MODULES.items()}
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from genosiege import runtime
-from genosiege.sequence import dnabert2_encoder, encoders, splits
+from genosiege.sequence import dnabert2_encoder, encoders, pretraining, splits
 
 with runtime.script(snakemake.log[0]):
     runtime.use(threads=snakemake.threads)
     spec = snakemake.params.encoder
     train, dev = (splits.read_split(snakemake.input[split]) for split in ("train", "dev"))
-    network, tokenizer = dnabert2_encoder.pretrain(
+    network, tokenizer = pretraining.pretrain(
         spec,
         snakemake.params.n_classes,
         train,
