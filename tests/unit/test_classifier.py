@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from genosiege.errors import InputError
-from genosiege.sequence import classifier, encoders, splits
+from genosiege.sequence import classifier, encoders, prediction, splits
 from genosiege.sequence.classifier import Training
 from genosiege.sequence.networks import Classifier, Encoder, make_head
 from genosiege.sequence.splits import Split
@@ -50,7 +50,7 @@ def gc_rich_against_poor(n: int, seed: int) -> Split:
 
 
 def with_features(model, split):
-    features = classifier.encode(model, model.tokenizer.encode(split.sequences))
+    features = prediction.encode(model, model.tokenizer.encode(split.sequences))
     return split._replace(features=features)
 
 
@@ -132,7 +132,7 @@ def test_the_best_state_on_dev_is_kept(train, dev):
 
     history = classifier.fit(model, train, dev, options, np.random.default_rng(5))
 
-    kept = classifier.predict(model, model.tokenizer.encode(dev.sequences)).argmax(axis=1)
+    kept = prediction.predict(model, model.tokenizer.encode(dev.sequences)).argmax(axis=1)
     best = classifier.best_epoch(history)
     assert best.dev_mcc > history[-1].dev_mcc + 0.2
     assert classifier.matthews_corrcoef(dev.labels, kept) == pytest.approx(best.dev_mcc)
@@ -193,8 +193,8 @@ def test_predictions_keep_the_order_and_equal_head_on_features(dev):
     model = model_of(frozen=True)
     tokens = model.tokenizer.encode(dev.sequences)
 
-    small, large = classifier.predict(model, tokens, 3), classifier.predict(model, tokens, 100)
-    cached = classifier.head_logits(model, classifier.encode(model, tokens, 7))
+    small, large = prediction.predict(model, tokens, 3), prediction.predict(model, tokens, 100)
+    cached = prediction.head_logits(model, prediction.encode(model, tokens, 7))
 
     np.testing.assert_allclose(small, large, atol=1e-6)
     np.testing.assert_allclose(cached, large, atol=1e-6)
@@ -205,7 +205,7 @@ def test_modes_are_given_back(dev):
     model.classifier.train()
     model.classifier.head.eval()
 
-    classifier.predict(model, model.tokenizer.encode(dev.sequences))
+    prediction.predict(model, model.tokenizer.encode(dev.sequences))
 
     assert model.classifier.training
     assert model.classifier.encoder.training

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from genosiege import runtime, workflow_code
 from genosiege.errors import InputError
-from genosiege.sequence import classifier, dnabert2_encoder, encoders, pretraining
+from genosiege.sequence import classifier, dnabert2_encoder, encoders, prediction, pretraining
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.networks import Classifier, Pooled, make_head
 from genosiege.sequence.splits import Split
@@ -35,7 +35,7 @@ SEQUENCES = random_sequences(12)
 
 
 def logits(model, sequences=SEQUENCES):
-    return classifier.predict(model, model.tokenizer.encode(sequences), batch_size=5)
+    return prediction.predict(model, model.tokenizer.encode(sequences), batch_size=5)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from genosiege.errors import InputError
-from genosiege.sequence import classifier, encoders, metrics
+from genosiege.sequence import encoders, metrics, prediction
 from genosiege.sequence.tokenizer import BpeTokenizer
 
 
@@ -22,7 +22,7 @@ SEQUENCES = random_sequences(12)
 
 
 def logits(model, sequences=SEQUENCES):
-    return classifier.predict(model, model.tokenizer.encode(sequences), batch_size=5)
+    return prediction.predict(model, model.tokenizer.encode(sequences), batch_size=5)
 
 
 @pytest.fixture(scope="module", params=["bert", "mixtral"])

@@ -100,7 +100,9 @@ def test_the_registry_of_encoders_is_free_of_its_kinds(repository):
     assert not kinds & set(workflow_code.closure([registry], scripts))
 
 
-@pytest.mark.parametrize("script", ["tokenize_task", "attack_shard", "rescore"])
+@pytest.mark.parametrize(
+    "script", ["tokenize_task", "embed", "evaluate", "attack_shard", "rescore"]
+)
 @pytest.mark.parametrize("kind", workflow_code.ENCODER_MODULES)
 def test_what_only_uses_an_encoder_has_no_code_of_training(repository, script, kind):
     scripts = repository / "workflow/scripts"

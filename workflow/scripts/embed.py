@@ -1,7 +1,7 @@
 """Encode the splits of a task once, for all heads on a frozen encoder."""
 
 from genosiege import files, runtime
-from genosiege.sequence import classifier, encoders, splits
+from genosiege.sequence import encoders, prediction, splits
 
 with runtime.script(snakemake.log[0]):
     runtime.use(threads=snakemake.threads)
@@ -10,5 +10,5 @@ with runtime.script(snakemake.log[0]):
     )
     for split in ("train", "dev", "test"):
         tokens = splits.read_tokens(snakemake.input[split])
-        features = classifier.encode(model, tokens, snakemake.params.batch_size, runtime.device())
+        features = prediction.encode(model, tokens, snakemake.params.batch_size, runtime.device())
         files.write_tensors({"features": features}, snakemake.output[split])

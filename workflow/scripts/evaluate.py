@@ -2,10 +2,9 @@
 
 from dataclasses import asdict
 
-from genosiege.sequence.oracle import Oracle
-
 from genosiege import files, runtime
-from genosiege.sequence import classifier, encoders, metrics, splits
+from genosiege.sequence import encoders, metrics, prediction, splits
+from genosiege.sequence.oracle import Oracle
 from genosiege.statistics import wilson_interval
 
 with runtime.script(snakemake.log[0]):
@@ -14,7 +13,7 @@ with runtime.script(snakemake.log[0]):
     model = encoders.load(given.model, snakemake.params.encoder, given.encoder)
     test = splits.read_split(given.test, given.get("test_features"))
     if test.features is not None:
-        logits = classifier.head_logits(model, test.features)
+        logits = prediction.head_logits(model, test.features)
     else:
         oracle = Oracle(
             model, precision="fp32", batching="lockstep", batch_size=snakemake.params.batch_size

@@ -2,8 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -16,12 +15,12 @@ from torch import nn
 
 from genosiege.errors import InputError
 from genosiege.sequence.encoders import SequenceModel, count_parameters, seeded
+from genosiege.sequence.prediction import Rows, batch, borrowed, predict
 from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import Tokens
 
 log = logging.getLogger(__name__)
 
-Rows = NDArray[np.int64]
 # Batches that are sorted by length together: enough for little padding, few enough for chance.
 _BATCHES_PER_POOL = 50
 _LARGEST_GRADIENT = 1.0
@@ -164,7 +163,7 @@ def train_head(
     list of Epoch
         The history, up to where it stopped.
     """
-    with _borrowed(head, device) as place:
+    with borrowed(head, device) as place:
         features, dev_features = (torch.from_numpy(part[0]).to(place) for part in (train, dev))
 
         def logits(rows: Rows) -> torch.Tensor:
@@ -203,88 +202,16 @@ def train_end_to_end(
         The history, up to where it stopped.
     """
     classifier, (tokens, labels) = model.classifier, train
-    with _borrowed(classifier, device) as place:
+    with borrowed(classifier, device) as place:
 
         def logits(rows: Rows) -> torch.Tensor:
-            out: torch.Tensor = classifier(*_batch(tokens, rows, model.tokenizer.pad_id, place))
+            out: torch.Tensor = classifier(*batch(tokens, rows, model.tokenizer.pad_id, place))
             return out
 
         def dev_logits() -> NDArray[np.float32]:
             return predict(model, dev[0], 4 * options.batch_size, place)
 
         return _run(classifier, logits, dev_logits, (labels, tokens.lengths), dev[1], options, rng)
-
-
-def predict(
-    model: SequenceModel,
-    tokens: Tokens,
-    batch_size: int = 128,
-    device: torch.device | None = None,
-) -> NDArray[np.float32]:
-    """Give logits (n, C) of tokenized sequences, in batches of similar length."""
-    return _in_batches(model.classifier, model, tokens, batch_size, device)
-
-
-def encode(
-    model: SequenceModel,
-    tokens: Tokens,
-    batch_size: int = 128,
-    device: torch.device | None = None,
-) -> NDArray[np.float32]:
-    """Give the encoder's features (n, h) of tokenized sequences: what a head is trained on."""
-    return _in_batches(model.classifier.encoder, model, tokens, batch_size, device)
-
-
-def head_logits(model: SequenceModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give logits (n, C) of cached features (n, h)."""
-    head = model.classifier.head
-    with _borrowed(head, None) as place, torch.inference_mode():
-        logits = head.eval()(torch.from_numpy(features).to(place))
-    return np.asarray(logits.float().cpu().numpy())
-
-
-def _in_batches(
-    network: nn.Module,
-    model: SequenceModel,
-    tokens: Tokens,
-    batch_size: int,
-    device: torch.device | None,
-) -> NDArray[np.float32]:
-    order = np.argsort(tokens.lengths, kind="stable")
-    parts: list[NDArray[np.float32]] = []
-    with _borrowed(network, device) as place, torch.inference_mode():
-        network.eval()
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = _batch(tokens, rows, model.tokenizer.pad_id, place)
-            parts.append(network(*batch).float().cpu().numpy())
-            if start // batch_size % 100 == 99:
-                log.info("%d of %d sequences", start + len(rows), len(order))
-    result = np.concatenate(parts)
-    restored = np.empty_like(result)
-    restored[order] = result
-    return restored
-
-
-def _batch(
-    tokens: Tokens, rows: Rows, pad_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    input_ids, attention_mask = tokens.padded(rows, pad_id)
-    return torch.from_numpy(input_ids).to(device), torch.from_numpy(attention_mask).to(device)
-
-
-@contextmanager
-def _borrowed(module: nn.Module, device: torch.device | None) -> Iterator[torch.device]:
-    """Move a module to a device; give it back where and in the mode in which it was."""
-    home = next(module.parameters()).device
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.to(device or home)
-        yield device or home
-    finally:
-        module.to(home)
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def _run(
