@@ -7,6 +7,7 @@ import torch
 from toy_models import Linear, Spy, linear_weights, random_sequence, wrap
 
 from genosiege import files
+from genosiege.errors import InputError
 from genosiege.sequence import attacks, campaign, encoders, rescoring, tables
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.oracle import Oracle
@@ -57,11 +58,12 @@ def whole(model, sample):
 
 def in_shards(model, sample, size, folder, entry=GENETIC):
     """The table of a sample cut into shards, gathered as `rescore` does."""
-    paths = []
-    for start in range(0, len(sample), size):
-        paths.append(str(folder / f"shard{start}.parquet"))
-        files.write_parquet(attacked(model, sample.iloc[start : start + size], entry), paths[-1])
-    return tables.gather_shards(paths)
+    paths, n_shards = [], -(-len(sample) // size)
+    for shard in range(n_shards):
+        paths.append(str(folder / f"shard{shard}.parquet"))
+        part = tables.shard_of(sample, shard, n_shards, size)
+        files.write_parquet(attacked(model, part, entry), paths[-1])
+    return tables.gather_shards(paths, sample, SEEDS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 50])
@@ -179,8 +181,21 @@ def test_a_close_call_is_judged_alike_in_every_shard():
 # Tables -------------------------------------------------------------------------------
 
 
-def test_a_table_without_a_column_is_refused_by_both_names(whole, tmp_path):
+def test_a_table_without_a_column_is_refused_by_both_names(whole, sample, tmp_path):
     path = tmp_path / "shard0.parquet"
     files.write_parquet(whole.drop(columns="skipped"), path)
     with pytest.raises(Exception, match=r"shard0\.parquet.*skipped"):
-        tables.gather_shards([str(path)])
+        tables.gather_shards([str(path)], sample, SEEDS)
+
+
+@pytest.mark.parametrize(("n_shards", "size"), [(1, 3), (4, 3), (3, 20), (50, 1), (2, 100)])
+def test_every_sequence_is_in_one_shard_however_large_the_sample(sample, n_shards, size):
+    parts = [tables.shard_of(sample, shard, n_shards, size) for shard in range(n_shards)]
+    assert pd.concat(parts)["id"].tolist() == sample["id"].tolist()
+
+
+def test_shards_that_lack_a_sequence_are_refused(whole, sample, tmp_path):
+    path = tmp_path / "shard0.parquet"
+    files.write_parquet(whole[whole["id"] != sample["id"].iloc[3]], path)
+    with pytest.raises(InputError, match="not the"):
+        tables.gather_shards([str(path)], sample, SEEDS)

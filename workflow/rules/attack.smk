@@ -53,6 +53,7 @@ rule attack_shard:
         tss_index=tss_index,
         attack_seeds=lookup("sampling/attack_seeds", within=config),
         compute=oracle_options,
+        n_shards=shards,
         shard_size=lookup("compute/shard_size", within=config),
     script:
         "../scripts/attack_shard.py"
@@ -63,6 +64,7 @@ rule rescore:
         model=f"{STAGE}/model.safetensors",
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
+        sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         shards=attack_shards,
         motifs=motif_files,
         code=code_with("rescore", encoder=True, attack=True),
@@ -82,6 +84,7 @@ rule rescore:
         attack=lookup("attacks/{attack}", within=config),
         constraints=lookup("constraints", within=config),
         tss_index=tss_index,
+        attack_seeds=lookup("sampling/attack_seeds", within=config),
         batch_size=lookup("compute/batch_size", within=config),
     script:
         "../scripts/rescore.py"

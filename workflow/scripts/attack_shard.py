@@ -12,13 +12,14 @@ with runtime.script(snakemake.log[0]):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     sample = tables.read(given.sample, tables.SAMPLE_COLUMNS)
-    first = int(snakemake.wildcards.shard) * params.shard_size
-    shard = sample.iloc[first : first + params.shard_size]
+    shard = tables.shard_of(
+        sample, int(snakemake.wildcards.shard), params.n_shards, params.shard_size
+    )
     parts = [given.model, given.description, *given.motifs, *given.code]
     job = fingerprint(
         [files.sha256(path) for path in parts],
         shard.to_dict("records"),
-        {name: value for name, value in params.items() if name != "shard_size"},
+        {name: value for name, value in params.items() if "shard" not in name},
         runtime.device().type,
     )
     output = Path(snakemake.output.shard)

@@ -10,7 +10,9 @@ with runtime.script(snakemake.log[0]):
     max_edits = attacks.load(params.attack).options.max_edits
     rescored = rescoring.rescore(
         encoders.load(given.model, params.encoder, given.encoder),
-        tables.gather_shards(given.shards),
+        tables.gather_shards(
+            given.shards, tables.read(given.sample, tables.SAMPLE_COLUMNS), params.attack_seeds
+        ),
         Constraints.from_config(params.constraints, params.tss_index),
         max_edits,
         params.batch_size,

@@ -74,16 +74,47 @@ def read(path: str | PathLike[str], columns: dict[str, str]) -> pd.DataFrame:
     return table[list(columns)]
 
 
-def gather_shards(paths: Sequence[str]) -> pd.DataFrame:
-    """Join the shards of a sample, given in order.
+def shard_of(sample: pd.DataFrame, shard: int, n_shards: int, shard_size: int) -> pd.DataFrame:
+    """Cut one shard out of a sample.
+
+    Parameters
+    ----------
+    sample : pandas.DataFrame
+        The whole sample.
+    shard, n_shards : int
+        Which shard of how many. The last one takes all that is left, since the number of
+        shards is decided before anybody has counted the sample.
+    shard_size : int
+        Rows of every other shard.
+    """
+    end = len(sample) if shard == n_shards - 1 else (shard + 1) * shard_size
+    return sample.iloc[shard * shard_size : end]
+
+
+def gather_shards(
+    paths: Sequence[str], sample: pd.DataFrame, attack_seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Join the shards of a sample, given in order, and check that nobody is missing.
 
     Returns
     -------
     pandas.DataFrame
         `SHARD_COLUMNS` by attack seed, then as in the sample, however it was cut.
+
+    Raises
+    ------
+    InputError
+        If the shards are not the sample, once for each attack seed.
     """
     joined = pd.concat([read(path, SHARD_COLUMNS) for path in paths], ignore_index=True)
-    return joined.sort_values("attack_seed", kind="stable", ignore_index=True)
+    joined = joined.sort_values("attack_seed", kind="stable", ignore_index=True)
+    expected = [(seed, name) for seed in sorted(attack_seeds) for name in sample["id"]]
+    if list(zip(joined["attack_seed"], joined["id"], strict=True)) != expected:
+        raise InputError(
+            f"{paths[0]}: this and its sister shards hold {len(joined)} rows that are not the "
+            f"{len(expected)} of the sample; remove the shards and rerun."
+        )
+    return joined
 
 
 def typed(rows: list[dict[str, object]], columns: dict[str, str]) -> pd.DataFrame:
