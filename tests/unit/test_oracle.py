@@ -130,6 +130,25 @@ def test_bf16_agrees_loosely_and_answers_in_float32(real_model, sequences):
     np.testing.assert_allclose(found, exact, atol=0.03)
 
 
+def test_a_bf16_search_is_told_of_flips_in_fp32(real_model, sequences):
+    """Rounding alone must not end a search: such a flip would not survive rescoring."""
+    coarse = oracle(real_model, precision="bf16")
+    rounded, exact = coarse.logits(sequences), oracle(real_model).logits(sequences)
+    # Half of the sequences are flips for the class that is the likelier one by less.
+    label = int(np.argmin(rounded.mean(axis=0)))
+    flips = margins(rounded, np.full(len(sequences), label)) < 0
+    heard = []
+
+    def steps():
+        heard.append((yield sequences))
+
+    list(coarse.run([Search("a", label, len(sequences), steps())]))
+
+    assert flips.any()
+    np.testing.assert_allclose(heard[0].logits[flips], exact[flips], atol=1e-6)
+    np.testing.assert_array_equal(heard[0].logits[~flips], rounded[~flips])
+
+
 def test_auto_precision_keeps_small_models_in_fp32(spy):
     assert oracle(wrap(spy), precision="auto").precision == "fp32"
 

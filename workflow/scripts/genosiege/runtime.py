@@ -68,10 +68,11 @@ def _stop(number: int, _frame: object) -> None:
 
 
 def use(threads: int) -> None:
-    """Bind this process to a number of threads and to deterministic kernels.
+    """Bind this process to a number of threads, and fp32 to mean fp32.
 
-    Thread counts are part of what makes two runs equal: a sum split over other
-    threads rounds otherwise.
+    Thread counts are part of what makes two runs equal: a sum split over other threads
+    rounds otherwise. On a GPU, convolutions and matrix products would take TF32 for fp32,
+    and cuDNN would choose its algorithms by their speed of the day.
     """
     import torch
 
@@ -79,6 +80,8 @@ def use(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def device() -> "torch.device":

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.errors import InputError
-from genosiege.sequence.answers import Answers
+from genosiege.sequence.answers import Answers, margins
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.journal import Journal
+from genosiege.sequence.networks import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -130,9 +131,11 @@ class Oracle:
         self._tokenizer = model.tokenizer
         n_parameters = sum(p.numel() for p in model.classifier.parameters())
         self.precision = runtime.choose_precision(precision, self.device, n_parameters)
-        # A copy, so that the caller's model keeps its mode, device and precision.
-        self._classifier = copy.deepcopy(model.classifier).eval().to(self.device)
+        # Copies, so that the caller's model keeps its mode, device and precision.
+        self._exact = copy.deepcopy(model.classifier).eval().to(self.device)
+        self._classifier = self._exact
         if self.precision == "bf16":
+            self._classifier = copy.deepcopy(self._exact)
             # Weights are cast once; autocast would cast them again in every forward.
             self._classifier.lower_precision(torch.bfloat16)
         log.info("oracle: %s, %s, %s", self.device, self.precision, self.batching)
@@ -215,6 +218,8 @@ class Oracle:
             if string not in old
         )
         new = dict(zip(wanted, self._forward(list(wanted)), strict=True))
+        if self._classifier is not self._exact:
+            new |= self._confirmed(searches, fresh, new)
         for search, strings, old in zip(searches, fresh, recalled, strict=True):
             computed = {string: new[string] for string in strings if string not in old}
             search.known.update(old)
@@ -224,9 +229,27 @@ class Oracle:
         if journal:
             journal.save_in_time()
 
+    def _confirmed(
+        self, searches: list[Search[Outcome]], fresh: list[list[str]], new: dict[str, Logits]
+    ) -> dict[str, Logits]:
+        """Ask about flips again, in fp32.
+
+        A search stops and prunes at flips, so it would end with those that bf16's rounding
+        made: they would not survive rescoring, and count as withstood.
+        """
+        flips: dict[str, None] = {}
+        for search, strings in zip(searches, fresh, strict=True):
+            asked = [string for string in strings if string in new]
+            if asked:
+                logits = np.array([new[string] for string in asked])
+                found = margins(logits, np.full(len(asked), search.label)) < 0
+                flips |= dict.fromkeys(s for s, flip in zip(asked, found, strict=True) if flip)
+        return dict(zip(flips, self._forward(list(flips), self._exact), strict=True))
+
     @torch.inference_mode()
-    def _forward(self, sequences: list[str]) -> Logits:
+    def _forward(self, sequences: list[str], classifier: Classifier | None = None) -> Logits:
         """Compute logits of distinct sequences, in an order of their own."""
+        classifier = classifier or self._classifier
         answered = np.empty((len(sequences), self.n_classes), dtype=np.float32)
         # Sorted, so that equal sets make equal batches whatever order they came in.
         order = sorted(range(len(sequences)), key=sequences.__getitem__)
@@ -235,7 +258,7 @@ class Oracle:
             tokens = self._tokenizer.encode([sequences[i] for i in chunk])
             for rows in batches(tokens.lengths, self.batch_size):
                 input_ids, mask = tokens.padded(rows, self._tokenizer.pad_id)
-                logits = self._classifier(
+                logits = classifier(
                     torch.from_numpy(input_ids).to(self.device),
                     torch.from_numpy(mask).to(self.device),
                 )
