@@ -28,6 +28,11 @@ _TRANSITION = {"A": "G", "G": "A", "C": "T", "T": "C"}
 _MODES = ("hard", "soft", "off")
 
 
+def transition(base: str) -> str:
+    """Give the other purine of a purine, the other pyrimidine of a pyrimidine."""
+    return _TRANSITION[base]
+
+
 def is_transition(old: str, new: str) -> bool:
     """Whether a substitution stays among purines or among pyrimidines."""
     return _TRANSITION.get(old) == new
@@ -160,11 +165,14 @@ class Bound:
         self._transition_weight = (
             1 / 3 if self.rules.transitions == "off" else self.rules.transition_weight
         )
-        self._on = [rule for rule in self._scores if getattr(self.rules, rule) != "off"]
-        if mask is None and "edit_mask" in self._on:
-            # No mask is no rule: it must not lift the mean of the others.
-            self._on.remove("edit_mask")
-        self._hard = [rule for rule in self._on if getattr(self.rules, rule) == "hard"]
+        rules = [rule for rule in self._scores if getattr(self.rules, rule) != "off"]
+        # A rule that binds nothing must not lift the mean of the others: stop codons without
+        # frames, and a mask, unless it is a soft one (a hard one only says what is proposed).
+        vacuous = set() if self.rules.frames else {"stop_codons"}
+        if mask is None or self.rules.edit_mask == "hard":
+            vacuous.add("edit_mask")
+        self._on = [rule for rule in rules if rule not in vacuous]
+        self._hard = [rule for rule in rules if getattr(self.rules, rule) == "hard"]
 
     def propose_base(self, position: int, rng: np.random.Generator) -> str:
         """Draw a new base for a position: a transition with the configured probability.
