@@ -48,6 +48,8 @@ def attack(sequence, score, options=SMALL, seed=0, rules=None, asked=None):
         ("C" * 96 + "TATA", "C" * 96 + "TACA", (1 + 0 + 1) / 3),
         # CAAT stays, AT stays, GC 1 → 0.
         ("CAAT" + "C" * 94 + "GC", "CAAT" + "C" * 94 + "AC", (1 + 2 / 3 + 1) / 3),
+        # Motifs weigh as often as they occur: AT 4 of 4, TATA 1 of 1 and GC 0 of 1 are 5 of 6.
+        ("AT" * 4 + "C" * 90 + "GC", "AT" * 4 + "C" * 90 + "AC", (1 + 5 / 6 + 1) / 3),
         # TTTT counted without overlap: 2 → 1.
         ("T" * 8 + "C" * 92, "T" * 7 + "C" + "C" * 92, (1 + 0.5 + 1) / 3),
         # A count that grows is worth no more than one kept.
@@ -78,11 +80,24 @@ def test_fitness_is_the_published_formula():
 # Operators ----------------------------------------------------------------------------
 
 
-def test_first_individuals_have_one_to_eight_edits():
+def test_first_individuals_are_light_medium_or_heavy():
     original = random_sequence(np.random.default_rng(0), 100)
     drawn = method(original)
-    sizes = {len(substitutions(original, drawn._individual().sequence)) for _ in range(400)}
-    assert sizes == set(range(1, 9))
+    sizes = [len(substitutions(original, drawn._individual().sequence)) for _ in range(3000)]
+    assert set(sizes) == set(range(9))
+    # 1–3, 2–5 or 4–8 sites, each of which is left as it was with probability .3 / 4.
+    assert np.mean(sizes) == pytest.approx((2 + 3.5 + 6) / 3 * (1 - 0.3 / 4), abs=0.12)
+
+
+def test_first_edits_are_transitions_with_probability_seven_tenths_and_a_quarter_of_the_rest():
+    original = "ACGT" * 25
+    drawn = method(original)
+    edits = [
+        is_transition(original[p], base)
+        for _ in range(1500)
+        for p, base in substitutions(original, drawn._individual().sequence).items()
+    ]
+    assert np.mean(edits) == pytest.approx((0.7 + 0.3 / 4) / (0.7 + 0.3 * 3 / 4), abs=0.02)
 
 
 def test_crossover_swaps_the_tails_at_one_point():
@@ -98,9 +113,10 @@ def test_crossover_swaps_the_tails_at_one_point():
     assert points == set(range(1, 30))
 
 
-def test_mutations_are_scattered_contiguous_or_of_double_size():
-    original = random_sequence(np.random.default_rng(0), 200)
+def test_mutations_are_scattered_contiguous_or_of_double_size(monkeypatch):
+    original = "A" * 200
     drawn = method(original)
+    monkeypatch.setattr(drawn, "_any_base", lambda: ord("C"))  # every site shows
     sizes, contiguous = [], 0
     for _ in range(3000):
         changed = sorted(
@@ -115,15 +131,35 @@ def test_mutations_are_scattered_contiguous_or_of_double_size():
     assert np.mean(np.array(sizes) > 8) == pytest.approx(1 / 6, abs=0.03)
 
 
-def test_a_substitution_is_a_transition_with_probability_seven_tenths():
-    original = "ACGT" * 500
-    changed = method(original)._substitute(genome(original), np.arange(2000)).tobytes().decode()
-    edits = substitutions(original, changed)
-    assert len(edits) == 2000
-    share = np.mean([is_transition(original[p], base) for p, base in edits.items()])
-    assert share == pytest.approx(0.7, abs=0.04)
-    others = [b for p, b in edits.items() if original[p] == "A" and b != "G"]
-    assert others.count("C") / len(others) == pytest.approx(0.5, abs=0.12)
+def test_a_mutation_draws_all_four_bases_alike():
+    drawn = method("ACGT")
+    bases = [chr(drawn._any_base()) for _ in range(4000)]
+    for base in "ACGT":
+        assert bases.count(base) / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_who_is_left_alone_is_not_asked_about_again():
+    options = replace(SMALL, crossover=0.0, mutation=0.5, generations=30, patience=30)
+    asked = []
+    attack("ACGT" * 15, lambda s: np.ones(len(s)), options, asked=asked)
+    later = [len(generation) for generation in asked[1:]]
+    assert len(asked[0]) == SMALL.population
+    assert np.mean(later) == pytest.approx(0.5 * SMALL.population, abs=2.5)
+
+
+def test_the_result_is_the_best_of_the_last_generation():
+    """Nothing carries the best individual over: a search can end below what it had seen."""
+    weights = np.random.default_rng(0).normal(size=(60, 4))
+    sequence = random_sequence(np.random.default_rng(1), 60)
+    score = linear_score(weights, 40 - linear_score(weights)([sequence])[0])
+    options = replace(SMALL, generations=12, patience=12, mutation=0.9)
+    ends_below = []
+    for seed in range(10):
+        asked = []
+        found = attack(sequence, score, options, seed=seed, asked=asked)
+        seen = min(float(score(generation).min()) for generation in asked)
+        ends_below.append(score([apply(sequence, found.edits)])[0] > seen + 1e-9)
+    assert any(ends_below)
 
 
 def test_edits_stay_where_they_are_allowed():

@@ -12,19 +12,26 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
-from deap import base, tools
+from deap import base
 from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
 from genosiege.sequence.attacks.pruning import flipped, prune
-from genosiege.sequence.constraints import BASES, PLAUSIBLE, TRANSVERSION_SCORE, is_transition
+from genosiege.sequence.constraints import (
+    BASES,
+    PLAUSIBLE,
+    TRANSVERSION_SCORE,
+    is_transition,
+    transition,
+)
 
 _COUNTED = ("TATA", "CAAT", "GC", "AT", "TTTT", "AAAA")
 _TRANSITION_WEIGHT = 0.7
 _GC_LIMIT = 0.05
 _MOST_SITES = 8
+_INTENSITIES = ((1, 3), (2, 5), (4, _MOST_SITES))
 _WEIGHT_DROP, _WEIGHT_EDIT, _WEIGHT_BIO = 2.0, 0.05, 0.1
 _UNEDITED = -1.0
 
@@ -100,36 +107,59 @@ class Individual:
 
 
 def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
-    """Run the published search; parameters and result as in `genetic.search`."""
+    """Run the published search; parameters as in `genetic.search`.
+
+    Yields
+    ------
+    list of str
+        The individuals of a generation that crossover or mutation touched, changed or not.
+
+    Returns
+    -------
+    Found
+        The best individual of the last generation: nothing carries the best one ever seen
+        over to it. A flip is pruned.
+    """
     if not len(target.rules.positions):
         return Found({}, 0, "exhausted", False)
     method = _Method(target, options, rng)
     toolbox = method.toolbox()
     population = [toolbox.individual() for _ in range(options.population)]
-    best = tools.HallOfFame(1, similar=lambda a, b: a.sequence == b.sequence)
-    reason, last_gain = "generations", 0
-    for generation in range(options.generations):
-        answers = yield [individual.sequence for individual in population]
-        population = population[: len(answers)]
-        toolbox.score(population, answers)
-        before = best[0].fitness.values[0] if best else -np.inf
-        best.update(population)
-        if best and best[0].fitness.values[0] > before:
-            last_gain = generation
-        if best and options.variant == "text" and method.text_success(best[0]):
-            reason = "success"
-        elif answers.exhausted:
+    answers = yield [individual.sequence for individual in population]
+    toolbox.score(population[: len(answers)], answers)
+    reason, highest, n_idle = "generations", -np.inf, 0
+    for _ in range(options.generations):
+        if answers.exhausted:
             reason = "query_budget"
-        elif generation - last_gain >= options.patience:
-            reason = "patience"
-        else:
-            population = method.breed(population, toolbox)
+            break
+        population = method.breed(population, toolbox)
+        changed = [individual for individual in population if not individual.fitness.valid]
+        if changed:
+            answers = yield [individual.sequence for individual in changed]
+            toolbox.score(changed[: len(answers)], answers)
+        best = _best(population)
+        if best is None:
             continue
-        break
-    winner = method.edits(best[0]) if best else {}
-    succeeded = bool(best) and best[0].flips
-    kept = (yield from prune(target, winner)) if succeeded else winner
-    return Found(kept, len(winner), reason, succeeded)
+        # The first generation is not looked at, as in the published program.
+        n_idle = 0 if best.fitness.values[0] > highest else n_idle + 1
+        highest = max(highest, best.fitness.values[0])
+        if options.variant == "text" and method.text_success(best):
+            reason = "success"
+            break
+        if n_idle >= options.patience:
+            reason = "patience"
+            break
+    winner = _best(population)
+    edits = method.edits(winner) if winner else {}
+    succeeded = winner is not None and winner.flips and bool(edits)
+    kept = (yield from prune(target, edits)) if succeeded else edits
+    return Found(kept, len(edits), reason, succeeded)
+
+
+def _best(population: Sequence[Individual]) -> Individual | None:
+    """Find the fittest of those that were scored before the budget ended."""
+    scored = [individual for individual in population if individual.fitness.valid]
+    return max(scored, key=attrgetter("fitness"), default=None)
 
 
 class _Method:
@@ -154,15 +184,19 @@ class _Method:
         return toolbox
 
     def breed(self, population: Sequence[Individual], toolbox: base.Toolbox) -> list[Individual]:
-        """Make the next generation: selection, one-point crossover in pairs, mutation."""
-        genomes = [toolbox.select(population).genome for _ in range(self._options.population)]
-        for i in range(0, len(genomes) - 1, 2):
+        """Make the next generation: selection, one-point crossover in pairs, mutation.
+
+        An individual that neither touches keeps its fitness and is not asked about again.
+        """
+        offspring = [toolbox.select(population) for _ in range(self._options.population)]
+        for i in range(0, len(offspring) - 1, 2):
             if self._rng.random() < self._options.crossover:
-                genomes[i], genomes[i + 1] = toolbox.mate(genomes[i], genomes[i + 1])
-        mutated = self._rng.random(len(genomes)) < self._options.mutation
+                genomes = toolbox.mate(offspring[i].genome, offspring[i + 1].genome)
+                offspring[i], offspring[i + 1] = map(Individual, genomes)
+        mutated = self._rng.random(len(offspring)) < self._options.mutation
         return [
-            Individual(toolbox.mutate(genome) if changes else genome)
-            for genome, changes in zip(genomes, mutated, strict=True)
+            Individual(toolbox.mutate(individual.genome)) if changes else individual
+            for individual, changes in zip(offspring, mutated, strict=True)
         ]
 
     def edits(self, individual: Individual) -> Edits:
@@ -177,8 +211,15 @@ class _Method:
         return individual.drop >= 0.20 and 0 < len(edits) <= 5 and plausible
 
     def _individual(self) -> Individual:
-        size = int(self._rng.integers(1, _MOST_SITES + 1))
-        return Individual(self._substitute(self._original, self._scattered(size)))
+        """Draw an individual of the first generation: light, medium or heavy edits."""
+        low, high = _INTENSITIES[self._rng.integers(len(_INTENSITIES))]
+        genome = self._original.copy()
+        for position in self._scattered(int(self._rng.integers(low, high + 1))):
+            if self._rng.random() < _TRANSITION_WEIGHT:
+                genome[position] = ord(transition(chr(genome[position])))
+            else:
+                genome[position] = self._any_base()
+        return Individual(genome)
 
     def _mate(self, one: Genome, other: Genome) -> tuple[Genome, Genome]:
         point = int(self._rng.integers(1, max(2, len(one))))
@@ -188,30 +229,29 @@ class _Method:
         )
 
     def _mutate(self, genome: Genome) -> Genome:
+        """Redraw the bases of scattered, neighbouring or twice as many scattered sites.
+
+        All four bases are equally likely: transitions are preferred at the start only.
+        """
         size = int(self._rng.integers(1, _MOST_SITES + 1))
         kind = ("random", "contiguous", "double")[self._rng.integers(3)]
         if kind == "contiguous":
             size = min(size, len(self._positions))
             first = int(self._rng.integers(len(self._positions) - size + 1))
-            return self._substitute(genome, self._positions[first : first + size])
-        return self._substitute(genome, self._scattered(2 * size if kind == "double" else size))
+            sites = self._positions[first : first + size]
+        else:
+            sites = self._scattered(2 * size if kind == "double" else size)
+        changed = genome.copy()
+        for position in sites:
+            changed[position] = self._any_base()
+        return changed
+
+    def _any_base(self) -> int:
+        return ord(BASES[self._rng.integers(len(BASES))])
 
     def _scattered(self, size: int) -> NDArray[np.int64]:
         size = min(size, len(self._positions))
         return self._rng.choice(self._positions, size=size, replace=False)
-
-    def _substitute(self, genome: Genome, positions: NDArray[np.int64]) -> Genome:
-        changed = genome.copy()
-        for position in positions:
-            old = chr(genome[position])
-            transition, *transversions = sorted(
-                BASES.replace(old, ""), key=lambda new: not is_transition(old, new)
-            )
-            new = transition
-            if self._rng.random() >= _TRANSITION_WEIGHT:
-                new = transversions[self._rng.integers(2)]
-            changed[position] = ord(new)
-        return changed
 
     def _select(self, population: Sequence[Individual]) -> Individual:
         drawn = self._rng.integers(len(population), size=self._options.tournament)
@@ -234,10 +274,11 @@ class _Method:
         """Mean of the method's three scores: GC content, motif counts, kind of edits."""
         old, new = self._target.sequence, individual.sequence
         gc = abs(sum(map(new.count, "GC")) - sum(map(old.count, "GC"))) / len(old) <= _GC_LIMIT
-        kept = [min(1.0, new.count(motif) / n) for motif, n in self._counts.items()]
+        n_kept = sum(min(n, new.count(motif)) for motif, n in self._counts.items())
+        motifs = n_kept / sum(self._counts.values()) if self._counts else 1.0
         edits = self.edits(individual)
         kinds = [1.0 if is_transition(old[p], b) else TRANSVERSION_SCORE for p, b in edits.items()]
-        scores = (float(gc), _mean(kept), _mean(kinds))
+        scores = (float(gc), motifs, _mean(kinds))
         return sum(scores) / len(scores)
 
 
