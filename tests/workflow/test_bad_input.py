@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import run_workflow
+from calling import run_workflow
 from endings import assert_one_line, files_in, half_written
 from safetensors.numpy import save_file
 

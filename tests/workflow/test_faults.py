@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from conftest import REPOSITORY, run_workflow, snakemake
+from calling import REPOSITORY, run_workflow, snakemake
 from endings import half_written
 
 TABLE = tiny.attack_table(tiny.CNN)

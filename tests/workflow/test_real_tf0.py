@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import run_workflow
+from calling import run_workflow
 
 from genosiege import files
 

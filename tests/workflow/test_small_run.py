@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import tiny
-from conftest import REPOSITORY, run_workflow
+from calling import REPOSITORY, run_workflow
 from safetensors.numpy import load_file
 
 from genosiege import files
