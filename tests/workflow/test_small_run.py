@@ -25,16 +25,16 @@ MODELS = [(encoder, seed) for encoder in (tiny.CNN, tiny.DNABERT2) for seed in t
 AFTER_ATTACK = {
     "attack_shard": N_MODELS * tiny.SHARDS,
     "rescore": N_MODELS,
-    "tables": 1,
-    "figures": 1,
+    "make_tables": 1,
+    "draw_figures": 1,
 }
 CNN_ALONE = {
     "fine_tune": N_SEEDS,
     "evaluate": N_SEEDS,
     "attack_shard": N_SEEDS * tiny.SHARDS,
     "rescore": N_SEEDS,
-    "tables": 1,
-    "figures": 1,
+    "make_tables": 1,
+    "draw_figures": 1,
 }
 
 
@@ -199,11 +199,11 @@ def test_training_options_of_one_encoder_leave_the_other_alone(plan):
         ("sequence/attacks/published.py", {}),
         ("sequence/motifs.py", AFTER_ATTACK),
         ("sequence/journal.py", {"evaluate": N_MODELS, **AFTER_ATTACK}),
-        ("sequence/metrics.py", {"evaluate": N_MODELS, "tables": 1, "figures": 1}),
+        ("sequence/metrics.py", {"evaluate": N_MODELS, "make_tables": 1, "draw_figures": 1}),
         ("sequence/cnn.py", CNN_ALONE),
         ("sequence/huggingface.py", {}),
-        ("sortable_table.py", {"tables": 1, "figures": 1}),
-        ("figures.py", {"figures": 1}),
+        ("sortable_table.py", {"make_tables": 1, "draw_figures": 1}),
+        ("figures.py", {"draw_figures": 1}),
     ],
 )
 def test_an_edited_module_reruns_its_dependents_alone(checkout, plan, module, jobs):

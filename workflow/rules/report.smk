@@ -1,12 +1,12 @@
 """From results to what people read: tables and figures, few jobs that make many."""
 
 
-rule tables:
+rule make_tables:
     input:
         cards=expand("<results>/data/{task}/card.json", task=config["run"]["tasks"]),
         metrics=of_baselines("metrics.json"),
         attacks=of_baselines("attacks/{attack}/test.parquet"),
-        code=code("tables"),
+        code=code("make_tables"),
     output:
         data=csv_file("data", "Data", "What the data hold"),
         data_page=page("data", "Data", "What the data hold"),
@@ -19,7 +19,7 @@ rule tables:
         robust_accuracy=csv_file("robust_accuracy", "Attacks", "Robust accuracy"),
         robust_accuracy_page=page("robust_accuracy", "Attacks", "Robust accuracy"),
     log:
-        "<logs>/tables.log",
+        "<logs>/make_tables.log",
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -27,14 +27,14 @@ rule tables:
         mem_mb=2000,
         runtime=20,
     script:
-        "../scripts/tables.py"
+        "../scripts/make_tables.py"
 
 
-rule figures:
+rule draw_figures:
     input:
         attacks=of_baselines("attacks/{attack}/test.parquet"),
         robust_accuracy="<results>/tables/robust_accuracy.csv",
-        code=code("figures"),
+        code=code("draw_figures"),
     output:
         robust_accuracy=figure(
             "robust_accuracy", "Robust accuracy", "robust_accuracy_curve"
@@ -43,7 +43,7 @@ rule figures:
         confidence=figure("confidence", "Confidence before and after"),
         edit_positions=figure("edit_positions", "Where the edits fall"),
     log:
-        "<logs>/figures.log",
+        "<logs>/draw_figures.log",
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -53,4 +53,4 @@ rule figures:
     params:
         tss_index=tss_indices(),
     script:
-        "../scripts/figures.py"
+        "../scripts/draw_figures.py"
