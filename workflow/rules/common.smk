@@ -9,17 +9,14 @@ from snakemake.utils import validate
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 
-# Before any installed copy: the library that lies beside this file is the one that runs,
-# here and in the jobs, to which Snakemake gives this folder last but its environment whole.
+# Before any installed copy: the library that lies beside this file is the one that runs.
 sys.path.insert(0, str(SCRIPTS))
-others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(SCRIPTS), *(path for path in others if path not in ("", str(SCRIPTS)))]
-)
 
 from genosiege import configuration, workflow_code
 from genosiege.data import download
 from genosiege.errors import InputError
+
+workflow_code.prefer_in_jobs(SCRIPTS)
 
 SEQUENCE = "<results>/sequence/{task}/{encoder}"
 

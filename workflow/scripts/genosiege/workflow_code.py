@@ -5,6 +5,7 @@ nothing else.
 """
 
 import ast
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,17 @@ ENCODER_MODULES = {
     "cnn": "genosiege.sequence.cnn",
 }
 """The module of each kind of encoder; the registry imports it by name."""
+
+
+def prefer_in_jobs(scripts: Path) -> None:
+    """Put a folder first on the import path of all processes started from now on.
+
+    Snakemake gives the folder of the scripts to its jobs last, after an installed copy of
+    the library, but its own environment whole.
+    """
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [path for path in others if path not in ("", str(scripts))]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(scripts), *kept])
 
 
 def attack_module(kind: str) -> str:
