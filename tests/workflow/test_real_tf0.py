@@ -17,6 +17,7 @@ BENCHMARK = (
     "tf_0_shared.mistral_dna_tf0.seed0.baseline.genetic.test.shard0.tsv"
 )
 SPLITS = ("train", "dev", "test")
+N_REPLAYS = 8
 
 
 def config(shared: Path, **changes: dict[str, Any]) -> dict[str, Any]:
@@ -75,17 +76,20 @@ def test_the_published_search_flips_half_of_the_first_forty(folder, shared, corr
     overlay = config(shared, run={"tasks": ["first_forty"], "attacks": ["published_code"]})
     source = {"kind": "path", "path": "first_forty/{split}.csv"}
     overlay["tasks"]["first_forty"] = {"source": source}
+    # One run of forty is off by 3 flips either way by chance; eight are off by one.
+    overlay["sampling"] = {"attack_samples": None, "attack_seeds": list(range(N_REPLAYS))}
     table = f"{FOLDER.format(task='first_forty')}/attacks/published_code/test.parquet"
 
     run_workflow(folder, overlay, table, base="results/tf0_mistral.yaml", check=True)
 
     attacked = pd.read_parquet(folder / table)
     rate = attacked["flipped"].mean()
+    flips = attacked.groupby("attack_seed")["flipped"].sum().tolist()
     print(
-        f"published_code: {attacked['flipped'].sum()} of {len(attacked)} flipped, median "
+        f"published_code: {flips} of 40 flipped, {rate:.3f} in all, median "
         f"{attacked['n_queries'].median():.0f} queries, "
         f"{attacked['n_queries_unique'].median():.0f} unique"
     )
     assert attacked["correct_before"].all()
-    assert len(attacked) == 40
+    assert len(attacked) == 40 * N_REPLAYS
     assert 0.33 <= rate <= 0.65
