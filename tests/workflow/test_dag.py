@@ -43,11 +43,14 @@ def test_the_graph_of_all_gue_tasks_can_be_built(workflow, repository):
     [
         ("cnn", "cnn", {"huggingface", "dnabert2", "dnabert2_encoder"}),
         ("dnabert2", "dnabert2_encoder", {"huggingface", "cnn"}),
-        ("nucleotide_transformer", "huggingface", {"cnn", "dnabert2", "dnabert2_encoder"}),
+        ("native", "huggingface", {"cnn", "dnabert2", "dnabert2_encoder"}),
     ],
 )
 def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, mine, others):
-    output = workflow({"run": {"encoders": [encoder]}}, "--dry-run", check=True).stdout
+    source = {"kind": "huggingface", "repo": "somebody/model", "revision": "0123abc"}
+    native = {"kind": "hf", "source": source, "frozen": True}
+    config = {"run": {"encoders": [encoder]}, "encoders": {"native": native}}
+    output = workflow(config, "--dry-run", check=True).stdout
     code = inputs(output, "fine_tune")
 
     assert {"fine_tune", "encoders", "files", mine} <= code
