@@ -53,9 +53,9 @@ def script(log: str) -> Iterator[None]:
             signal.signal(signal.SIGTERM, _stop)
             yield
         except InputError as error:
-            line = f"Error: {error}"
-            print(line, file=handle)
-            print(line, file=terminal, flush=True)
+            for reader in (handle, terminal):
+                reader.write(f"Error: {error}\n")
+                reader.flush()
             raise SystemExit(1) from None
         except Exception:
             logging.getLogger(__name__).exception("This job failed through no fault of its input:")
