@@ -184,7 +184,7 @@ def scored(options, edits, logits):
     rules = Constraints(transitions="soft").bind("AAAA")
     individual = Individual(edits)
     found = Answers(np.log(np.array([logits], np.float32)), 0, False)
-    genetic._score(Target("AAAA", 0, start, rules), options, [individual], found)
+    genetic._score(Target("test:0", "AAAA", 0, start, rules), options, [individual], found)
     return individual.fitness.values
 
 

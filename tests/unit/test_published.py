@@ -21,7 +21,7 @@ def genome(sequence):
 
 def method(sequence, options=SMALL, rules=None, start=(0.8, 0.2), seed=0):
     first = Answers(np.log(np.array([start], np.float32)), 0, False)
-    goal = Target(sequence, 0, first, (rules or Constraints()).bind(sequence))
+    goal = Target("test:0", sequence, 0, first, (rules or Constraints()).bind(sequence))
     return published._Method(goal, options, np.random.default_rng(seed))
 
 

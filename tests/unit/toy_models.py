@@ -116,7 +116,9 @@ def answers(margins: np.ndarray, exhausted: bool = False) -> Answers:
 
 
 def target(sequence: str, score: Score, rules: Constraints | None = None) -> Target:
-    return Target(sequence, 0, answers(score([sequence])), (rules or Constraints()).bind(sequence))
+    return Target(
+        "test:0", sequence, 0, answers(score([sequence])), (rules or Constraints()).bind(sequence)
+    )
 
 
 def drive(

@@ -109,16 +109,21 @@ def _searches(
             key = _key(seed, identity)
             if key not in finished:
                 rng = runtime.stream(seed, identity, "attack")
-                steps = _steps(sequence, int(label), attack, rules, rng)
+                steps = _steps(identity, sequence, int(label), attack, rules, rng)
                 yield Search(key, int(label), attack.options.query_budget, steps)
 
 
 def _steps(
-    sequence: str, label: int, attack: Attack, rules: Constraints, rng: np.random.Generator
+    identity: str,
+    sequence: str,
+    label: int,
+    attack: Attack,
+    rules: Constraints,
+    rng: np.random.Generator,
 ) -> Steps:
     """Ask about the original, then search from there."""
     start = yield [sequence]
-    target = Target(sequence, label, start, rules.bind(sequence))
+    target = Target(identity, sequence, label, start, rules.bind(sequence))
     found = yield from attack.start(target, rng)
     return found
 
@@ -130,6 +135,7 @@ def _outcome(search: Search[Found], found: Found) -> dict[str, Any]:
         "flipped_in_search": found.succeeded,
         "n_queries": search.n_queries,
         "n_queries_unique": search.n_queries_unique,
+        "n_gradients": search.n_gradients,
         "stop_reason": found.stop_reason,
     }
 

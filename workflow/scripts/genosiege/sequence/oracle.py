@@ -58,6 +58,7 @@ class Search(Generic[Outcome]):
     steps: Steps[Outcome]
     n_queries: int = 0
     n_queries_unique: int = 0
+    n_gradients: int = 0
     known: dict[str, Logits] = field(default_factory=dict, repr=False)
 
     def unknown(self, candidates: Sequence[str]) -> list[str]:

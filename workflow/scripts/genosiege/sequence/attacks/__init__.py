@@ -16,7 +16,7 @@ from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.constraints import Bound
 
-KINDS = ("genetic", "published")
+KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
 
 Edits = dict[int, str]
 
@@ -27,6 +27,8 @@ class Target:
 
     Attributes
     ----------
+    identity : str
+        Its id in the sample.
     sequence : str
         The original, ACGTN.
     label : int
@@ -37,6 +39,7 @@ class Target:
         The constraints, applied to this sequence.
     """
 
+    identity: str
     sequence: str
     label: int
     start: Answers
