@@ -9,6 +9,7 @@ import pytest
 
 from genosiege import configuration
 from genosiege.errors import InputError
+from genosiege.sequence import attacks
 
 
 @pytest.fixture
@@ -240,3 +241,7 @@ def test_any_other_error_still_ends_in_one_line():
     line = configuration.reworded(ValueError("first\n  second"))
 
     assert line == "config: first second; correct the configuration."
+
+
+def test_the_kinds_in_dna_space_are_those_with_a_search():
+    assert attacks.KINDS == configuration.DNA_KINDS

@@ -40,9 +40,9 @@ def undescribed(schema: Any, place: str = "") -> list[str]:
     if not isinstance(schema, dict):
         return []
     hits = []
-    # The condition of an `if` is no key of its own; an empty `kind` is described where chosen.
+    # A condition and its `else` are no keys of their own; an empty `kind` is described where chosen.
     for key, inner in schema.items():
-        if key == "if":
+        if key in ("if", "else"):
             continue
         if key == "properties":
             hits += [
@@ -69,7 +69,7 @@ def open_sections(schema: Any, place: str = "") -> list[str]:
     hits = [
         hit
         for key, inner in schema.items()
-        if key != "if"
+        if key not in ("if", "else")
         for hit in open_sections(inner, f"{place}/{key}")
     ]
     is_section = isinstance(schema.get("properties"), dict) and "allOf" not in schema

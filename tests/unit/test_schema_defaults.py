@@ -21,7 +21,7 @@ def filled(repository: Path) -> dict[str, Any]:
             "cnn": {"kind": "cnn"},
             "scratch": {"kind": "dnabert2", "architecture": {}, "pretraining": {}},
         },
-        "attacks": {"genetic": {"kind": "genetic"}},
+        "attacks": {kind: {"kind": kind} for kind in ("genetic", "greedy", "random")},
     }
     validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
     return config
@@ -33,7 +33,7 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
         "encoders": ["cnn"],
         "name": "main",
         "seeds": [0, 1, 2],
-        "attacks": ["genetic"],
+        "attacks": ["genetic", "greedy", "random"],
     }
     assert filled["sampling"]["attack_samples"] == 500
     assert filled["compute"]["shard_size"] == 1000
@@ -44,7 +44,7 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
 
 def test_config_yaml_writes_the_defaults_of_the_sections_it_shows(filled, repository):
     written = yaml.safe_load((repository / "config/config.yaml").read_text())
-    for section in ("sampling", "compute", "constraints"):
+    for section in ("sampling", "compute", "certify", "constraints"):
         assert written[section] == filled[section]
 
 

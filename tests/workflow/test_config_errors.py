@@ -56,6 +56,26 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"run": {"attacks": ["genetics"]}},
         'config, run/attacks[0], "genetics": `attacks` has no such entry; ',
     ),
+    "option of another attack": (
+        {"attacks": {"greedy": {"population": 5}}},
+        'config, attacks/greedy, "population": there is no such key; the keys here are: beam, '
+        "kind, max_edits, query_budget.",
+    ),
+    "missing file of variants": (
+        {
+            "run": {"attacks": ["known"]},
+            "attacks": {"known": {"kind": "variants", "path": "known.vcf"}},
+        },
+        'config, attacks/known/path, "known.vcf": there is no such file of variants;',
+    ),
+    "transfer of an attack outside DNA space": (
+        {"run": {"attacks": ["transfer"]}, "attacks": {"transfer": {"attack": "latent_pgd"}}},
+        'config, attacks/transfer/attack, "latent_pgd": only an attack in DNA space has adversaries',
+    ),
+    "pairs and more": (
+        {"certify": {"max_edits": 3}},
+        "config, certify/max_edits, 3: this has to be at most 2;",
+    ),
     "genetic code that does not exist": (
         {"constraints": {"stop_codons": {"table": 7}}},
         "config, constraints/stop_codons/table, 7: there is no such choice; take one of: 1, 2, ",

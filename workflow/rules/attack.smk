@@ -31,6 +31,7 @@ rule attack_shard:
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         motifs=motif_files,
+        variants=variant_files,
         code=code_with("attack_shard", encoder=True, attack=True),
     output:
         shard=f"{ATTACK}/shard{{shard}}.parquet",

@@ -225,6 +225,12 @@ def motif_files(wildcards):
     return config["constraints"]["motifs"]["jaspar"]
 
 
+def variant_files(wildcards):
+    """List the file of variants that an attack is restricted to."""
+    entry = config["attacks"][wildcards.attack]
+    return [entry["path"]] if entry["kind"] == "variants" else []
+
+
 def tss_index(wildcards):
     """Give the position of a task's transcription start site, None where it has none."""
     return config["tasks"][wildcards.task].get("tss_index")
@@ -236,18 +242,91 @@ def oracle_options(wildcards):
     return {name: config["compute"][name] for name in names}
 
 
+# Inputs of audit.smk ------------------------------------------------------------------
+
+
+def exact_oracle_options(wildcards):
+    """Give what the oracle of a certificate is made with; its precision is always fp32."""
+    names = ("batching", "batch_size")
+    return {name: config["compute"][name] for name in names}
+
+
+def transferred_attacks(wildcards):
+    """Name the baseline attacks whose adversaries a model is asked about.
+
+    Those on all encoders for its own task, itself included, and those on its own encoder
+    for the other tasks of as many classes.
+    """
+    n_classes = config["tasks"][wildcards.task]["n_classes"]
+    pairs = [(wildcards.task, encoder) for encoder in config["run"]["encoders"]]
+    pairs += [
+        (task, wildcards.encoder)
+        for task in config["run"]["tasks"]
+        if task != wildcards.task and config["tasks"][task]["n_classes"] == n_classes
+    ]
+    attack = config["attacks"][wildcards.attack]["attack"]
+    table = f"{SEQUENCE}/seed{wildcards.seed}/baseline/attacks/{attack}/test.parquet"
+    return [table.format(task=task, encoder=encoder) for task, encoder in pairs]
+
+
+def latent_tables(wildcards):
+    """Name the tables of all attacks in embedding space on one model."""
+    return expand(
+        f"{SEQUENCE}/seed{{seed}}/{{stage}}/latent/{{attack}}.parquet",
+        attack=attacks_of(*configuration.LATENT_KINDS),
+        **wildcards,
+    )
+
+
 # Inputs of report.smk, and how its outputs stand in the report ------------------------
 
 
-def of_baselines(path):
-    """Name one file of every baseline model of the run."""
+def attacks_of(*kinds):
+    """Name the run's attacks of these kinds."""
+    return [
+        name
+        for name in config["run"]["attacks"]
+        if config["attacks"][name]["kind"] in kinds
+    ]
+
+
+def attack_kinds():
+    """Map each attack of the run to its kind."""
+    return {name: config["attacks"][name]["kind"] for name in config["run"]["attacks"]}
+
+
+def of_baselines(path, **wildcards):
+    """Name one file of every baseline model of the run, for all values of further wildcards."""
     return expand(
         f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
         task=config["run"]["tasks"],
         encoder=config["run"]["encoders"],
         seed=config["run"]["seeds"],
-        attack=config["run"]["attacks"],
+        **wildcards,
     )
+
+
+def attack_tables():
+    """Name the tables of all attacks in DNA space on the baseline models."""
+    return of_baselines(
+        "attacks/{attack}/test.parquet", attack=attacks_of(*configuration.DNA_KINDS)
+    )
+
+
+def certificates():
+    """Name the certificates of the baseline models, where any are asked for."""
+    return of_baselines("certify.parquet") if config["certify"]["max_edits"] else []
+
+
+def latent_attacks():
+    """Name the baseline models' tables of attacks in embedding space."""
+    asked = attacks_of(*configuration.LATENT_KINDS)
+    return of_baselines("latent.parquet") if asked else []
+
+
+def transfers():
+    """Name the tables of transferred adversaries on the baseline models."""
+    return of_baselines("transfer/{attack}.parquet", attack=attacks_of("transfer"))
 
 
 def tss_indices():

@@ -51,6 +51,8 @@ rule prepare_task:
     params:
         n_classes=lookup("tasks/{task}/n_classes", within=config),
         ambiguous=lookup("tasks/{task}/ambiguous", within=config),
+        split=lookup("tasks/{task}/split", within=config),
+        leakage=lookup("tasks/{task}/leakage", within=config),
         train_samples=lookup("sampling/train_samples", within=config),
         eval_samples=lookup("sampling/eval_samples", within=config),
         names=own_names,

@@ -5,7 +5,7 @@ rule make_tables:
     input:
         cards=expand("<results>/data/{task}/card.json", task=config["run"]["tasks"]),
         metrics=of_baselines("metrics.json"),
-        attacks=of_baselines("attacks/{attack}/test.parquet"),
+        attacks=attack_tables(),
         code=code("make_tables"),
     output:
         data=csv_file("data", "Data", "What the data hold"),
@@ -30,9 +30,72 @@ rule make_tables:
         "../scripts/make_tables.py"
 
 
+rule make_audit_tables:
+    input:
+        attacks=attack_tables(),
+        certificates=certificates(),
+        latent=latent_attacks(),
+        transfer=transfers(),
+        code=code("make_audit_tables"),
+    output:
+        worst_case=csv_file("worst_case", "Attacks", "Worst case of all attacks"),
+        worst_case_page=page("worst_case", "Attacks", "Worst case of all attacks"),
+        warnings=csv_file("warnings", "Attacks", "Warning signs"),
+        warnings_page=page("warnings", "Attacks", "Warning signs"),
+        vulnerable=csv_file("vulnerable", "Attacks", "Vulnerable sequences"),
+        vulnerable_page=page("vulnerable", "Attacks", "Vulnerable sequences"),
+        certify=csv_file("certify", "Attacks", "Certified robustness"),
+        certify_page=page("certify", "Attacks", "Certified robustness"),
+        transfer=csv_file("transfer", "Attacks", "Transfer between models"),
+        transfer_page=page("transfer", "Attacks", "Transfer between models"),
+        latent=csv_file("latent", "Attacks", "Outside DNA space"),
+        latent_page=page("latent", "Attacks", "Outside DNA space"),
+    log:
+        "<logs>/make_audit_tables.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        kinds=attack_kinds(),
+    script:
+        "../scripts/make_audit_tables.py"
+
+
+rule interpret:
+    input:
+        attacks=attack_tables(),
+        certificates=certificates(),
+        motifs=config["constraints"]["motifs"]["jaspar"],
+        code=code("interpret"),
+    output:
+        interpretability=csv_file(
+            "interpretability", "Attacks", "What the edits change"
+        ),
+        interpretability_page=page(
+            "interpretability", "Attacks", "What the edits change"
+        ),
+    log:
+        "<logs>/interpret.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        tss_index=tss_indices(),
+        constraints=lookup("constraints", within=config),
+        kinds=attack_kinds(),
+    script:
+        "../scripts/interpret.py"
+
+
 rule draw_figures:
     input:
-        attacks=of_baselines("attacks/{attack}/test.parquet"),
+        attacks=attack_tables(),
         robust_accuracy="<results>/tables/robust_accuracy.csv",
         code=code("draw_figures"),
     output:

@@ -15,7 +15,7 @@ with runtime.script(snakemake.log[0]):
     shard = tables.shard_of(
         sample, int(snakemake.wildcards.shard), params.n_shards, params.shard_size
     )
-    parts = [given.model, given.description, *given.motifs, *given.code]
+    parts = [given.model, given.description, *given.motifs, *given.variants, *given.code]
     job = fingerprint(
         [files.sha256(path) for path in parts],
         shard.to_dict("records"),

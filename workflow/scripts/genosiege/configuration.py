@@ -13,6 +13,11 @@ from genosiege.errors import InputError
 SPLITS = ("train", "dev", "test")
 RUN_CATALOGUES = ("tasks", "encoders", "attacks")
 
+DNA_KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
+"""Kinds of attacks whose adversaries are DNA."""
+LATENT_KINDS = ("latent_fgsm", "latent_pgd")
+"""Kinds of attacks in embedding space."""
+
 
 def place(path: Iterable[str | int]) -> str:
     """Write a path of keys and list indices as `run/tasks[0]`."""
@@ -51,6 +56,8 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
         _check_task(name, config["tasks"][name], folder)
     for name in config["run"]["encoders"]:
         _check_encoder(name, config["encoders"][name], folder)
+    for name in config["run"].get("attacks", []):
+        _check_attack(name, config["attacks"], folder)
     _check_constraints(config.get("constraints", {}), folder)
     _check_results(config["run"]["name"], folder)
 
@@ -107,6 +114,23 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
             f"config, {where}, {shape['kernel_size']}: a filter has an odd width; "
             f"take {shape['kernel_size'] + 1}."
         )
+
+
+def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None:
+    attack = catalogue[name]
+    if attack["kind"] == "variants" and not (folder / attack["path"]).is_file():
+        raise InputError(
+            f'config, {place(["attacks", name, "path"])}, "{attack["path"]}": there is no such '
+            "file of variants; put it there or correct the path."
+        )
+    if attack["kind"] == "transfer":
+        source = attack["attack"]
+        usable = [key for key, entry in catalogue.items() if entry["kind"] in DNA_KINDS]
+        if source not in usable:
+            raise InputError(
+                f'config, {place(["attacks", name, "attack"])}, "{source}": only an attack in DNA '
+                f"space has adversaries to transfer; take one of: {_listing(usable)}."
+            )
 
 
 def _check_constraints(constraints: Mapping[str, Any], folder: Path) -> None:

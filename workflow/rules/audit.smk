@@ -1,0 +1,103 @@
+"""What makes an attack's numbers trustworthy: exact answers, transfer, attacks outside DNA."""
+
+
+rule certify:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        sample=f"{SEQUENCE}/samples/test.parquet",
+        motifs=motif_files,
+        code=code_with("certify", encoder=True),
+    output:
+        table=f"{STAGE}/certify.parquet",
+    log:
+        "<logs>/certify/{task}.{encoder}.seed{seed}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/certify/{task}.{encoder}.seed{seed}.{stage}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        encoder=encoder_entry,
+        certify=lookup("certify", within=config),
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+        compute=exact_oracle_options,
+    script:
+        "../scripts/certify.py"
+
+
+rule transfer:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        attacks=transferred_attacks,
+        code=code_with("transfer", encoder=True),
+    output:
+        table=f"{STAGE}/transfer/{{attack}}.parquet",
+    log:
+        "<logs>/transfer/{task}.{encoder}.seed{seed}.{stage}.{attack}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/transfer.py"
+
+
+rule latent_attack:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        sample=f"{SEQUENCE}/samples/test.parquet",
+        code=code_with("latent_attack", encoder=True),
+    output:
+        table=f"{STAGE}/latent/{{attack}}.parquet",
+    log:
+        "<logs>/latent_attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.log",
+    benchmark:
+        "<results>/benchmarks/latent_attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        encoder=encoder_entry,
+        attack=lookup("attacks/{attack}", within=config),
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/latent_attack.py"
+
+
+rule gather_latent:
+    input:
+        tables=latent_tables,
+        code=code("gather_latent"),
+    output:
+        table=f"{STAGE}/latent.parquet",
+    log:
+        "<logs>/gather_latent/{task}.{encoder}.seed{seed}.{stage}.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/gather_latent.py"
