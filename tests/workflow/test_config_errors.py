@@ -70,7 +70,7 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "transfer of an attack outside DNA space": (
         {"run": {"attacks": ["transfer"]}, "attacks": {"transfer": {"attack": "latent_pgd"}}},
-        'config, attacks/transfer/attack, "latent_pgd": only an attack in DNA space has adversaries',
+        'config, attacks/transfer/attack, "latent_pgd": only an attack in DNA space has ',
     ),
     "pairs and more": (
         {"certify": {"max_edits": 3}},

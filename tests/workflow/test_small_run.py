@@ -22,19 +22,27 @@ N_SEEDS = len(tiny.SEEDS)
 N_MODELS = 2 * N_SEEDS
 SPLITS = {"train": 120, "dev": 40, "test": 40}
 MODELS = [(encoder, seed) for encoder in (tiny.CNN, tiny.DNABERT2) for seed in tiny.SEEDS]
-AFTER_ATTACK = {
-    "attack_shard": N_MODELS * tiny.SHARDS,
-    "rescore": N_MODELS,
-    "make_tables": 1,
-    "draw_figures": 1,
-}
-CNN_ALONE = {
+REPORT = {"make_tables": 1, "make_audit_tables": 1, "interpret": 1, "draw_figures": 1}
+
+AFTER_CERTIFICATES = {"make_audit_tables": 1, "interpret": 1, "draw_figures": 1}
+
+
+def attacked(n_models: int, n_attacks: int) -> dict[str, int]:
+    """Count the jobs of some attacks on some models, and of what reads them."""
+    n = n_models * n_attacks
+    return {"attack_shard": n * tiny.SHARDS, "rescore": n, **REPORT}
+
+
+ONE_ATTACK = attacked(N_MODELS, 1)
+ALL_ATTACKS = attacked(N_MODELS, len(tiny.SEARCHES)) | {"transfer": N_MODELS}
+# A model scores the adversaries of the others too, so all are asked again.
+CNN_ALONE = attacked(N_SEEDS, len(tiny.SEARCHES)) | {
     "fine_tune": N_SEEDS,
     "evaluate": N_SEEDS,
-    "attack_shard": N_SEEDS * tiny.SHARDS,
-    "rescore": N_SEEDS,
-    "make_tables": 1,
-    "draw_figures": 1,
+    "certify": N_SEEDS,
+    "latent_attack": N_SEEDS,
+    "gather_latent": N_SEEDS,
+    "transfer": N_MODELS,
 }
 
 
@@ -117,9 +125,13 @@ def test_a_model_comes_with_its_description_and_metrics(results, encoder, seed):
     assert sum(map(sum, metrics["confusion_matrix"])) == 40
 
 
+@pytest.mark.parametrize("attack", tiny.SEARCHES)
 @pytest.mark.parametrize(("encoder", "seed"), MODELS)
-def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(results, encoder, seed):
-    table = pd.read_parquet(results.parents[1] / tiny.attack_table(encoder, seed))
+def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(
+    results, encoder, seed, attack
+):
+    path = results.parents[1] / tiny.attack_table(encoder, seed, attack)
+    table = pd.read_parquet(path)
     sample = pd.read_parquet(results / f"sequence/{tiny.TASK}/{encoder}/samples/test.parquet")
 
     # pandas 2 and 3 name the kind of text differently.
@@ -130,8 +142,9 @@ def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(results, en
     assert list(table["attack_seed"]) == [s for s in tiny.ATTACK_SEEDS for _ in range(12)]
     assert ((table["status"] == "success") == table["success_flip"]).all()
     assert ((table["status"] == "skipped_misclassified") == ~table["correct_before"]).all()
-    assert (table["n_queries_unique"] <= 200).all()
-    schema = pyarrow.parquet.read_schema(results.parents[1] / tiny.attack_table(encoder, seed))
+    budget = tiny.CONFIG["attacks"][attack]["query_budget"]
+    assert (table["n_queries_unique"] <= budget).all()
+    schema = pyarrow.parquet.read_schema(path)
     assert int(schema.metadata[b"search_flips_lost"]) >= 0
     assert schema.metadata[b"precision"] == b"fp32"
     assert schema.metadata[b"batching"] == b"per_sequence"
@@ -143,20 +156,21 @@ def test_the_tables_sum_up_every_model(results):
     data = pd.read_csv(results / "tables/data.csv")
 
     assert list(zip(baseline["encoder"], baseline["seed"], strict=True)) == MODELS
-    assert list(zip(attacks["encoder"], attacks["seed"], strict=True)) == MODELS
+    key = ["encoder", "seed", "attack"]
+    expected = [(*model, attack) for model in MODELS for attack in tiny.SEARCHES]
+    assert list(attacks[key].itertuples(index=False, name=None)) == expected
     assert list(data["split"]) == list(SPLITS)
-    for encoder, seed, flips in zip(
-        attacks["encoder"], attacks["seed"], attacks["n_flips"], strict=True
-    ):
-        table = pd.read_parquet(results.parents[1] / tiny.attack_table(encoder, seed))
-        assert flips == table["success_flip"].sum()
+    for row in attacks.itertuples():
+        path = results.parents[1] / tiny.attack_table(row.encoder, row.seed, row.attack)
+        assert row.n_flips == pd.read_parquet(path)["success_flip"].sum()
     assert not [name for table in (baseline, attacks) for name in table if "seconds" in name]
 
 
 def test_heavy_jobs_leave_their_times_and_no_job_leaves_its_state(checkout, results):
     kinds = {path.name for path in (results / "benchmarks").iterdir()}
-    assert {"attack", "embed", "fine_tune", "train_encoder"} <= kinds
-    assert len(list((results / "benchmarks/attack").iterdir())) == N_MODELS * tiny.SHARDS
+    assert {"attack", "certify", "embed", "fine_tune", "latent_attack", "train_encoder"} <= kinds
+    n_jobs = N_MODELS * len(tiny.SEARCHES) * tiny.SHARDS
+    assert len(list((results / "benchmarks/attack").iterdir())) == n_jobs
     assert not list(checkout.glob("results/**/*.state"))
     assert not list(checkout.glob("results/**/.*"))
     assert not list(checkout.glob("resources/**/.*"))
@@ -176,12 +190,44 @@ def test_files_that_only_look_newer_rerun_nothing(checkout, plan):
     assert plan() == {}
 
 
-def test_another_option_of_the_attack_reruns_the_attack_and_what_follows(plan):
-    assert plan(attacks={"genetic": {"mutation": 0.4}}) == AFTER_ATTACK
+@pytest.mark.parametrize(
+    ("attack", "options", "jobs"),
+    [
+        ("genetic", {"mutation": 0.4}, ONE_ATTACK | {"transfer": N_MODELS}),
+        ("greedy", {"beam": 2}, ONE_ATTACK),
+        ("greedy", {"max_edits": 3}, ONE_ATTACK),
+        (
+            "latent_fgsm",
+            {"norm": "l2"},
+            {
+                "latent_attack": N_MODELS,
+                "gather_latent": N_MODELS,
+                "make_audit_tables": 1,
+                "draw_figures": 1,
+            },
+        ),
+    ],
+)
+def test_other_options_of_an_attack_rerun_it_and_what_reads_it_alone(plan, attack, options, jobs):
+    assert plan(attacks={attack: options}) == jobs
 
 
 def test_another_attack_seed_reruns_no_training(plan):
-    assert plan(sampling={"attack_seeds": [0, 1, 2]}) == AFTER_ATTACK
+    assert plan(sampling={"attack_seeds": [0, 1, 2]}) == ALL_ATTACKS
+
+
+def test_other_certificates_rerun_no_attack(plan):
+    assert plan(certify={"max_edits": 2}) == {"certify": N_MODELS, **AFTER_CERTIFICATES}
+
+
+def test_a_further_attack_runs_alone(plan):
+    attacks = [*tiny.ATTACKS, "random"]
+
+    assert plan(run={"attacks": attacks}) == ONE_ATTACK
+
+
+def test_fewer_attacks_rerun_the_tables_alone(plan):
+    assert plan(run={"attacks": ["greedy"]}) == REPORT
 
 
 def test_options_nobody_uses_rerun_nothing(plan):
@@ -195,15 +241,17 @@ def test_training_options_of_one_encoder_leave_the_other_alone(plan):
 @pytest.mark.parametrize(
     ("module", "jobs"),
     [
-        ("sequence/attacks/genetic.py", AFTER_ATTACK),
+        ("sequence/attacks/genetic.py", ONE_ATTACK | {"transfer": N_MODELS}),
+        ("sequence/attacks/greedy.py", ONE_ATTACK),
         ("sequence/attacks/published.py", {}),
-        ("sequence/motifs.py", AFTER_ATTACK),
-        ("sequence/journal.py", {"evaluate": N_MODELS, **AFTER_ATTACK}),
+        ("sequence/attacks/random.py", {}),
+        ("sequence/motifs.py", ALL_ATTACKS | {"certify": N_MODELS}),
         ("sequence/metrics.py", {"evaluate": N_MODELS, "make_tables": 1, "draw_figures": 1}),
         ("sequence/cnn.py", CNN_ALONE),
         ("sequence/huggingface.py", {}),
-        ("sortable_table.py", {"make_tables": 1, "draw_figures": 1}),
-        ("figures.py", {"draw_figures": 1}),
+        ("sequence/certificates.py", {"certify": N_MODELS, **AFTER_CERTIFICATES}),
+        ("sequence/transfer.py", {"transfer": N_MODELS, "make_audit_tables": 1, "draw_figures": 1}),
+        ("sortable_table.py", REPORT),
     ],
 )
 def test_an_edited_module_reruns_its_dependents_alone(checkout, plan, module, jobs):

@@ -13,13 +13,17 @@ TASK = "simulated"
 CNN = "tiny_cnn"
 DNABERT2 = "tiny_dnabert2"
 
+SEARCHES = ("genetic", "greedy")
+LATENT = ("latent_fgsm",)
+ATTACKS = (*SEARCHES, *LATENT, "transfer")
+
 CONFIG: dict[str, Any] = {
     "run": {
         "name": NAME,
         "seeds": list(SEEDS),
         "tasks": [TASK],
         "encoders": [DNABERT2, CNN],
-        "attacks": ["genetic"],
+        "attacks": list(ATTACKS),
     },
     "sampling": {"attack_samples": ATTACKED, "attack_seeds": list(ATTACK_SEEDS)},
     "compute": {"shard_size": SHARD_SIZE, "precision": "fp32", "batching": "per_sequence"},
@@ -55,16 +59,23 @@ CONFIG: dict[str, Any] = {
             "training": {"epochs": 5, "learning_rate": 0.003},
         },
     },
-    "attacks": {"genetic": {"population": 10, "generations": 10, "query_budget": 200}},
+    "attacks": {
+        "genetic": {"population": 10, "generations": 10, "query_budget": 200},
+        "greedy": {"query_budget": 300, "max_edits": 2},
+        "latent_fgsm": {"epsilons": [0.1, 1.0]},
+    },
 }
 """An overlay for `config/config.yaml`."""
 
 
-def attack_table(encoder: str, seed: int = 0, shard: int | None = None) -> str:
-    """Name the table of an attack, or one of its shards."""
-    part = "" if shard is None else f"/shard{shard}"
-    folder = f"results/{NAME}/sequence/{TASK}/{encoder}/seed{seed}/baseline/attacks"
-    return f"{folder}/genetic/test{part}.parquet"
+def stage(encoder: str, seed: int = 0) -> str:
+    """Name the folder of a baseline model."""
+    return f"results/{NAME}/sequence/{TASK}/{encoder}/seed{seed}/baseline"
+
+
+def attack_table(encoder: str, seed: int = 0, attack: str = "genetic") -> str:
+    """Name the table of an attack."""
+    return f"{stage(encoder, seed)}/attacks/{attack}/test.parquet"
 
 
 def planned(output: str) -> dict[str, int]:
