@@ -40,7 +40,8 @@ def undescribed(schema: Any, place: str = "") -> list[str]:
     if not isinstance(schema, dict):
         return []
     hits = []
-    # A condition and its `else` are no keys of their own; an empty `kind` is described where chosen.
+    # A condition and its `else` are no keys of their own; an empty `kind` has its description
+    # where it is chosen.
     for key, inner in schema.items():
         if key in ("if", "else"):
             continue

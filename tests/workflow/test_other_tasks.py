@@ -64,11 +64,9 @@ def assert_suite_ran(folder: Path, task: str, variants: pd.DataFrame) -> None:
 def enhancers(tmp_path: Path) -> Path:
     """Enhancers that are rich in GC, of various lengths, as genomic_benchmarks keeps them."""
     rng = np.random.default_rng(0)
+    composition = {"negative": [0.3, 0.2, 0.2, 0.3], "positive": [0.1, 0.4, 0.4, 0.1]}
     for split, n in (("train", 60), ("test", 12)):
-        for label, shares in (
-            ("negative", [0.3, 0.2, 0.2, 0.3]),
-            ("positive", [0.1, 0.4, 0.4, 0.1]),
-        ):
+        for label, shares in composition.items():
             folder = tmp_path / "enhancers" / split / label
             folder.mkdir(parents=True)
             for i in range(n):
