@@ -14,7 +14,21 @@ N_SHIFTS = 1000
 
 
 class EditDensity(NamedTuple):
-    """Fold density of edits per bin, shape (bins,) each; 1 is an even spread."""
+    """Fold density of edits per bin, shape (bins,) each; 1 is an even spread.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (bins + 1,)
+        0-based position where each bin begins, and where the last one ends.
+    fold : ndarray
+        `observed` over `expected`.
+    low, high : ndarray
+        95 % interval of `fold`.
+    null_low, null_high : ndarray
+        The middle 95 % of `fold` when the edits are shifted.
+    observed, expected : ndarray
+        Edits in each bin, and those that an even spread would put there.
+    """
 
     edges: NDArray[np.int64]
     fold: NDArray[np.float64]
@@ -22,6 +36,33 @@ class EditDensity(NamedTuple):
     high: NDArray[np.float64]
     null_low: NDArray[np.float64]
     null_high: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    expected: NDArray[np.float64]
+
+
+def single_edits(edits: "pd.Series[str]") -> pd.DataFrame:
+    """Take edit strings such as "12:A>G;40:C>T" apart.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `position` (0-based), `old` and `new` base, one row per edit; the index is that of the
+        edit string it came from.
+
+    Raises
+    ------
+    InputError
+        If a string is no list of edits.
+    """
+    single = edits[edits != ""].str.split(";").explode()
+    found = single.str.extract(r"^(?P<position>\d+):(?P<old>[ACGTN])>(?P<new>[ACGT])$")
+    wrong = found["position"].isna()
+    if wrong.any():
+        raise InputError(
+            f'edits "{single[wrong].iloc[0]}": an edit is written position:from>to, such '
+            "as 12:A>G; make the attack table again."
+        )
+    return found.astype({"position": np.int64})
 
 
 def edit_positions(edits: "pd.Series[str]") -> "pd.Series[int]":
@@ -37,25 +78,21 @@ def edit_positions(edits: "pd.Series[str]") -> "pd.Series[int]":
     InputError
         If a string is no list of edits.
     """
-    single = edits[edits != ""].str.split(";").explode()
-    found = single.str.extract(r"^(\d+):[ACGTN]>[ACGT]$", expand=False)
-    if found.isna().any():
-        raise InputError(
-            f'edits "{single[found.isna()].iloc[0]}": an edit is written position:from>to, such '
-            "as 12:A>G; make the attack table again."
-        )
-    return found.astype(np.int64)
+    return single_edits(edits)["position"]
 
 
-def edit_density(rows: pd.DataFrame, n_bins: int, generator: np.random.Generator) -> EditDensity:
+def edit_density(
+    rows: pd.DataFrame, bins: int | NDArray[np.int64], generator: np.random.Generator
+) -> EditDensity:
     """Compare the density of edits along the sequence with an even spread.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Rows of an attack table with `id`, `original`, `edits`; at least one edit.
-    n_bins : int
-        Bins of (nearly) equal width over the longest sequence, at least 1.
+    bins : int or ndarray of int
+        Number of bins of (nearly) equal width over the longest sequence, at least 1; or the
+        bins' edges, 0 first, the longest sequence's length last.
     generator : numpy.random.Generator
         For the bootstrap and the shifts.
 
@@ -71,7 +108,8 @@ def edit_density(rows: pd.DataFrame, n_bins: int, generator: np.random.Generator
     rows = rows[rows["edits"] != ""].reset_index(drop=True)
     positions = edit_positions(rows["edits"])
     lengths = rows["original"].str.len().to_numpy()
-    edges = np.unique(np.linspace(0, lengths.max(), n_bins + 1).round().astype(np.int64))
+    even = np.linspace(0, lengths.max(), bins + 1).round() if isinstance(bins, int) else bins
+    edges = np.unique(even.astype(np.int64))
     owner, places = positions.index.to_numpy(), positions.to_numpy()
 
     observed = np.zeros((len(rows), len(edges) - 1))
@@ -96,4 +134,5 @@ def edit_density(rows: pd.DataFrame, n_bins: int, generator: np.random.Generator
         null[i] = np.histogram(shifted, edges)[0] / scale
     null_low, null_high = np.quantile(null, [0.025, 0.975], axis=0)
     low, high = np.array(intervals).T
-    return EditDensity(edges, observed.sum(axis=0) / scale, low, high, null_low, null_high)
+    total = observed.sum(axis=0)
+    return EditDensity(edges, total / scale, low, high, null_low, null_high, total, scale)
