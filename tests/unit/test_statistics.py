@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from genosiege.errors import InputError
@@ -35,6 +36,22 @@ def test_wilson_agrees_with_the_formula_and_with_scipy_on_random_tables() -> Non
         assert interval == pytest.approx(wilson_by_hand(successes, n, level), abs=1e-9)
         other = binomtest(successes, n).proportion_ci(level, method="wilson")
         assert interval == pytest.approx((other.low, other.high), abs=1e-9)
+
+
+def test_ends_of_wilsons_interval_are_the_rates_whose_score_is_that_of_the_level() -> None:
+    generator = np.random.default_rng(10)
+    for _ in range(100):
+        n = int(generator.integers(2, 500))
+        successes = int(generator.integers(1, n))
+        z = norm.ppf(0.975)
+
+        def excess(rate: float, seen: float = successes / n, n: int = n, z: float = z) -> float:
+            return (seen - rate) ** 2 - z * z * rate * (1 - rate) / n
+
+        low = brentq(excess, 0, successes / n, xtol=1e-14)
+        high = brentq(excess, successes / n, 1, xtol=1e-14)
+
+        assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-9)
 
 
 def test_wilson_reproduces_a_published_reference_value() -> None:
