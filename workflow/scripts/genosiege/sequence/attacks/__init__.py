@@ -7,7 +7,7 @@ so that a job depends on the attack it runs only.
 
 import importlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from genosiege.sequence.answers import Answers
 from genosiege.sequence.constraints import Bound
 
 KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
+_PROBABILITIES = ("crossover", "mutation", "transition_share")
 
 Edits = dict[int, str]
 
@@ -101,7 +102,7 @@ def load(entry: Mapping[str, Any]) -> Attack:
     Raises
     ------
     InputError
-        If the kind is unknown, or an option is unknown or out of range.
+        If the kind is unknown, or an option is unknown, missing or out of range.
     """
     kind = str(entry.get("kind"))
     if kind not in KINDS:
@@ -115,23 +116,27 @@ def load(entry: Mapping[str, Any]) -> Attack:
             f'attack kind {kind}, option "{unknown[0]}": it has no such option; '
             f"it has {', '.join(known)}."
         )
+    for field in fields(module.Options):
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and field.name not in options:
+            raise InputError(f'attack kind {kind}, option "{field.name}": it is missing; give it.')
     return Attack(module.search, module.Options(**options))
 
 
 def check_sizes(kind: str, options: Any) -> None:
-    """Refuse options of an evolutionary search that are out of range.
+    """Refuse options of a search that are out of range.
+
+    Every whole number among the options of a search counts something that there has to be
+    at least one of: edits, queries, candidates, steps.
 
     Raises
     ------
     InputError
         If a size is below 1 or a probability outside [0, 1].
     """
-    sizes = ("population", "generations", "patience", "tournament", "max_edits", "query_budget")
-    for name in sizes:
-        if getattr(options, name) < 1:
-            raise InputError(f"attack {kind}, {name} {getattr(options, name)}: give 1 or more.")
-    for name in ("crossover", "mutation"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise InputError(
-                f"attack {kind}, {name} {getattr(options, name)}: give a probability in [0, 1]."
-            )
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise InputError(f"attack {kind}, {field.name} {value}: give 1 or more.")
+        if field.name in _PROBABILITIES and not 0 <= value <= 1:
+            raise InputError(f"attack {kind}, {field.name} {value}: give a probability in [0, 1].")
