@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from genosiege.errors import InputError
 from genosiege.sequence import interpretability, motifs, shuffles, site_changes, summaries
 from genosiege.sequence.constraints import Constraints, is_transition
-from genosiege.sequence.interpretability import Importance, interpretability_table
+from genosiege.sequence.interpretability import interpretability_table
+from genosiege.sequence.results import ModelResult
 
 LENGTH = 120
 TSS = 80
@@ -64,10 +65,23 @@ def chance_result(seed: int, share: float = 0.7, **names: Any) -> summaries.Atta
 
 def table_of(*results: summaries.AttackResult, **options: Any) -> pd.DataFrame:
     settings: dict[str, Any] = {
-        "importances": [], "tss_index": {"prom": TSS}, "constraints": SOFT,
+        "certificates": [], "tss_index": {"prom": TSS}, "constraints": SOFT,
         "kinds": {"genetic": "genetic", "greedy": "greedy"},
     }  # fmt: skip
     return interpretability_table(results, **settings | options)
+
+
+def certificate(
+    importance: dict[str, np.ndarray],
+    task: str = "prom",
+    encoder: str = "cnn",
+    seed: int = 0,
+    stage: str = "baseline",
+) -> ModelResult:
+    """Make a certificate, with rows of two edits, which hold no importance."""
+    single = pd.DataFrame({"id": list(importance), "k": 1, "importance": importance.values()})
+    double = single.assign(k=2, importance=[[]] * len(single))
+    return ModelResult(task, encoder, seed, stage, "", pd.concat([single, double]))
 
 
 def level(table: pd.DataFrame, feature: str, name: str) -> pd.Series:
@@ -223,7 +237,7 @@ def test_agreement_is_the_auroc_and_the_share_among_the_top_positions() -> None:
         for name, places in zip(found.rows["id"], edited, strict=True)
     ]
 
-    table = table_of(found, importances=[Importance("prom", "cnn", 0, "baseline", importance)])
+    table = table_of(found, certificates=[certificate(importance)])
 
     row = level(table, "mutagenesis_agreement", "auroc")
     assert row["observed"] == pytest.approx(np.mean(aurocs))
@@ -242,7 +256,7 @@ def test_edits_at_the_important_positions_agree_perfectly() -> None:
         for name, text in zip(found.rows["id"], found.rows["edits"], strict=True)
     }
 
-    table = table_of(found, importances=[Importance("prom", "cnn", 0, "baseline", importance)])
+    table = table_of(found, certificates=[certificate(importance)])
 
     assert level(table, "mutagenesis_agreement", "auroc")["observed"] == 1
     top = level(table, "mutagenesis_agreement", "top_decile")
@@ -254,7 +268,7 @@ def test_another_models_importance_is_not_compared(model: tuple[str, str, int, s
     found = chance_result(6)
     importance = {name: np.ones(LENGTH) for name in found.rows["id"]}
 
-    table = table_of(found, importances=[Importance(*model, importance)])
+    table = table_of(found, certificates=[certificate(importance, *model)])
 
     assert "mutagenesis_agreement" not in set(table["feature"])
 
@@ -314,28 +328,9 @@ def test_samples_without_replacement_are_distinct_and_uniform() -> None:
             assert np.abs(counts / 6000 * size - 1).max() < 0.12
 
 
-def test_importance_is_read_from_the_rows_of_single_edits(tmp_path: Path) -> None:
-    folder = tmp_path / "prom/cnn/seed2/mixed/round1"
-    folder.mkdir(parents=True)
-    rows = pd.DataFrame(
-        {"id": ["a", "a", "b"], "k": [1, 2, 1], "importance": [[0.5, 1.0], [], [0.0, 2.0]]}
-    )
-    rows.to_parquet(folder / "certify.parquet")
+def test_a_certificate_without_importance_is_refused() -> None:
+    without = certificate({"test:0": np.ones(LENGTH)})
+    without = without._replace(rows=without.rows.drop(columns="importance"))
 
-    read = interpretability.read_importance(str(folder / "certify.parquet"))
-
-    assert read[:4] == ("prom", "cnn", 2, "mixed/round1")
-    assert {name: values.tolist() for name, values in read.of.items()} == {
-        "a": [0.5, 1.0],
-        "b": [0.0, 2.0],
-    }
-
-
-def test_a_certificate_elsewhere_or_without_importance_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="move the file there"):
-        interpretability.read_importance("certify.parquet")
-    folder = tmp_path / "prom/cnn/seed0/baseline"
-    folder.mkdir(parents=True)
-    pd.DataFrame({"id": ["a"], "k": [1]}).to_parquet(folder / "certify.parquet")
-    with pytest.raises(InputError, match="importance is missing"):
-        interpretability.read_importance(str(folder / "certify.parquet"))
+    with pytest.raises(InputError, match="importance of its certificate is missing"):
+        table_of(chance_result(1), certificates=[without])

@@ -1,9 +1,7 @@
 """What an attack changes, against chance: places, bases, motifs, and what the model reads."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from genosiege import files, runtime
+from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.sequence import motifs, shuffles, summaries
 from genosiege.sequence.constraints import BASES, Constraints
 from genosiege.sequence.positions import edit_density
+from genosiege.sequence.results import AttackResult, ModelResult
 from genosiege.sequence.shuffles import Edited, Shuffle
 from genosiege.sequence.site_changes import SiteChanges
-from genosiege.sequence.summaries import AttackResult
 from genosiege.statistics import Interval, bootstrap_interval, weighted_mean
 
 BIN_WIDTH = 10
@@ -39,31 +37,6 @@ SUBSTITUTIONS = [(old, new) for old in range(4) for new in range(4) if old != ne
 
 UNIFORM_KINDS = frozenset({"gradient", "greedy", "random"})
 """Kinds of attack to which the three other bases are equal candidates."""
-
-_CERTIFICATE_PATH = re.compile(
-    r"/(?P<task>[^/]+)/(?P<encoder>[^/]+)/seed(?P<seed>\d+)/(?P<stage>baseline|[^/]+/round\d+)"
-    r"/certify\.parquet$"
-)
-
-
-class Importance(NamedTuple):
-    """In-silico mutagenesis of one model.
-
-    Attributes
-    ----------
-    task, encoder, stage : str
-        The model, with `seed`.
-    seed : int
-        Seed of its training.
-    of : mapping of str to ndarray, shape (L,)
-        For each sequence id the largest fall of the margin by a substitution at each position.
-    """
-
-    task: str
-    encoder: str
-    seed: int
-    stage: str
-    of: Mapping[str, NDArray[np.float64]]
 
 
 class Measured(NamedTuple):
@@ -86,35 +59,9 @@ class Measured(NamedTuple):
     null: NDArray[np.float64]
 
 
-def read_importance(path: str) -> Importance:
-    """Read the importance of each position from a table of certificates.
-
-    Raises
-    ------
-    InputError
-        If the path does not name task, encoder, seed and stage, or a column is missing.
-    """
-    place = _CERTIFICATE_PATH.search(Path(path).as_posix())
-    if place is None:
-        raise InputError(
-            f"{path}: certificates lie at task/encoder/seedN/stage/certify.parquet; move the "
-            "file there."
-        )
-    rows = files.read_parquet(path)
-    for column in ("id", "k", "importance"):
-        if column not in rows:
-            raise InputError(f"{path}: column {column} is missing; certify again.")
-    single = rows[rows["k"] == 1]
-    of = {
-        str(name): np.asarray(values, dtype=np.float64)
-        for name, values in zip(single["id"], single["importance"], strict=True)
-    }
-    return Importance(place["task"], place["encoder"], int(place["seed"]), place["stage"], of)
-
-
 def interpretability_table(
     results: Iterable[AttackResult],
-    importances: Iterable[Importance],
+    certificates: Iterable[ModelResult],
     tss_index: Mapping[str, int | None],
     constraints: Mapping[str, Mapping[str, Any]],
     kinds: Mapping[str, str],
@@ -125,8 +72,8 @@ def interpretability_table(
     ----------
     results : iterable of AttackResult
         Attack tables; those that differ in the model's seed only are pooled.
-    importances : iterable of Importance
-        Of the models that have a certificate.
+    certificates : iterable of ModelResult
+        From `results.read_certificate`; they hold the importance of each position.
     tss_index : mapping of str to int or None
         For each task the 0-based offset of the transcription start site, if it has one.
     constraints : mapping
@@ -139,8 +86,13 @@ def interpretability_table(
     pandas.DataFrame
         `COLUMNS`, as in the caption `workflow/report/interpretability.rst`; no row for an
         attack without success.
+
+    Raises
+    ------
+    InputError
+        If a certificate has no importance, or a rule of `constraints` is unknown.
     """
-    known = {(i.task, i.encoder, i.seed, i.stage): i.of for i in importances}
+    known = {(c.task, c.encoder, c.seed, c.stage): _importance(c) for c in certificates}
     table: list[dict[str, Any]] = []
     for key, members in summaries.grouped(results).items():
         won = summaries.runs(members, successes=True)
@@ -168,6 +120,21 @@ def interpretability_table(
         ]
         table += [dict(zip(summaries.GROUP, key, strict=True)) | row for row in rows]
     return pd.DataFrame(table, columns=COLUMNS)
+
+
+def _importance(certificate: ModelResult) -> dict[str, NDArray[np.float64]]:
+    """Take from a certificate the importance of the positions of each sequence."""
+    rows = certificate.rows
+    if "importance" not in rows:
+        raise InputError(
+            f"{certificate.task}, {certificate.encoder}, seed {certificate.seed}: the column "
+            "importance of its certificate is missing; certify again."
+        )
+    single = rows[rows["k"] == 1]
+    return {
+        str(name): np.asarray(values, dtype=np.float64)
+        for name, values in zip(single["id"], single["importance"], strict=True)
+    }
 
 
 def _motif_list(constraints: Mapping[str, Mapping[str, Any]]) -> list[motifs.Motif]:
