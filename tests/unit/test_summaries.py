@@ -6,65 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from toy_tables import attack_row, flip, skipped
 
-from genosiege import files
 from genosiege.errors import InputError
 from genosiege.sequence import positions, summaries
 from genosiege.statistics import wilson_interval
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
-
-
-def attack_row(name: str, attack_seed: int = 0, **changes: Any) -> dict[str, Any]:
-    row = {
-        "attack_seed": attack_seed,
-        "id": name,
-        "label": 1,
-        "original": "A" * 20,
-        "edits": "",
-        "n_edits": 0,
-        "p_true_before": 0.9,
-        "p_true_after": 0.8,
-        "correct_before": True,
-        "success_drop": False,
-        "success_flip": False,
-        "confidence_drop": 0.1,
-        "n_queries": 100,
-        "n_queries_unique": 80,
-        "stop_reason": "patience",
-    }
-    return row | changes
-
-
-def flip(name: str, n_edits: int, attack_seed: int = 0, **changes: Any) -> dict[str, Any]:
-    edits = ";".join(f"{position}:A>G" for position in range(n_edits))
-    success = {"success_flip": True, "success_drop": True, "p_true_after": 0.3}
-    return attack_row(
-        name,
-        attack_seed,
-        **success,
-        n_edits=n_edits,
-        edits=edits,
-        confidence_drop=0.6,
-        n_queries=20,
-        n_queries_unique=10,
-        stop_reason="success",
-        **changes,
-    )
-
-
-def skipped(name: str, attack_seed: int = 0) -> dict[str, Any]:
-    return attack_row(
-        name,
-        attack_seed,
-        correct_before=False,
-        p_true_before=0.2,
-        p_true_after=0.2,
-        confidence_drop=0.0,
-        n_queries=1,
-        n_queries_unique=1,
-        stop_reason="",
-    )
 
 
 def result(rows: list[dict[str, Any]], seed: int = 0) -> summaries.AttackResult:
@@ -228,25 +176,6 @@ def test_data_table_counts_overlaps_from_the_side_of_each_split() -> None:
     assert table["overlap_dev"].isna().all()
     assert table.loc["test", "class_counts"] == "0:4;1:6"
     assert table.loc["test", ["n_official", "n_used"]].tolist() == [12, 10]
-
-
-def test_read_attack_takes_names_from_the_path_and_losses_from_the_schema(tmp_path: Path) -> None:
-    place = "sequence/promoters/cnn/seed2/mixed/round3/attacks/genetic/test.parquet"
-    table = pd.DataFrame([flip("a", 1)])
-    files.write_parquet(table, tmp_path / place, {"search_flips_lost": "7", "max_edits": "4"})
-
-    found = summaries.read_attack(str(tmp_path / place))
-
-    assert found[:6] == ("promoters", "cnn", 2, "mixed/round3", "genetic", "test")
-    assert (found.search_flips_lost, found.max_edits) == (7, 4)
-
-
-def test_read_attack_names_the_missing_column(tmp_path: Path) -> None:
-    path = tmp_path / "t/e/seed0/baseline/attacks/genetic/test.parquet"
-    files.write_parquet(pd.DataFrame([flip("a", 1)]).drop(columns="n_edits"), path)
-
-    with pytest.raises(InputError, match=r"test\.parquet: column n_edits is missing"):
-        summaries.read_attack(str(path))
 
 
 def test_every_column_is_defined_in_its_caption(one_attack_seed: summaries.AttackResult) -> None:

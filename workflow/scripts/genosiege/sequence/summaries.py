@@ -1,16 +1,16 @@
 """The report's tables of the sequence arm, made from cards, metrics and attack tables."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genosiege import files, runtime
-from genosiege.errors import InputError
+from genosiege import runtime
+from genosiege.sequence.results import MAX_BUDGET
+from genosiege.sequence.results import AttackResult as AttackResult
+from genosiege.sequence.results import read_attack as read_attack
 from genosiege.statistics import (
     Interval,
     bootstrap_interval,
@@ -19,89 +19,11 @@ from genosiege.statistics import (
     wilson_interval,
 )
 
-MAX_BUDGET = 10
-"""Largest edit budget of the robust-accuracy curve."""
-
 STOP_REASONS = ("success", "patience", "generations", "query_budget", "exhausted")
 SPLITS = ("train", "dev", "test")
 MEASURES = ("accuracy", "mcc", "f1", "auroc", "ece", "mean_margin")
 MODEL = ["task", "encoder", "seed", "stage"]
 ATTACK = [*MODEL, "attack", "split"]
-
-_ATTACK_PATH = re.compile(
-    r"/(?P<task>[^/]+)/(?P<encoder>[^/]+)/seed(?P<seed>\d+)/(?P<stage>baseline|[^/]+/round\d+)"
-    r"/attacks/(?P<attack>[^/]+)/(?P<split>train|dev|test)\.parquet$"
-)
-
-_NEEDED = {
-    "attack_seed": "int64",
-    "id": "object",
-    "original": "object",
-    "edits": "object",
-    "n_edits": "int64",
-    "p_true_before": "float64",
-    "p_true_after": "float64",
-    "correct_before": "bool",
-    "success_drop": "bool",
-    "success_flip": "bool",
-    "confidence_drop": "float64",
-    "n_queries": "int64",
-    "n_queries_unique": "int64",
-    "stop_reason": "object",
-}
-
-
-class AttackResult(NamedTuple):
-    """One attack table with what its place in the results says about it."""
-
-    task: str
-    encoder: str
-    seed: int
-    stage: str
-    attack: str
-    split: str
-    rows: pd.DataFrame
-    search_flips_lost: int
-    max_edits: int = MAX_BUDGET
-
-    @property
-    def attacked(self) -> pd.DataFrame:
-        """The rows that were attacked: those the model classified correctly."""
-        return self.rows[self.rows["correct_before"]]
-
-
-def read_attack(path: str) -> AttackResult:
-    """Read an attack table; its path names task, encoder, seed, stage, attack and split.
-
-    Raises
-    ------
-    InputError
-        If the path is not of that form, the table lacks a column or has no row.
-    """
-    place = _ATTACK_PATH.search(Path(path).as_posix())
-    if place is None:
-        raise InputError(
-            f"{path}: an attack table lies at task/encoder/seedN/stage/attacks/attack/split"
-            ".parquet; move the file there."
-        )
-    rows = files.read_parquet(path)
-    missing = [name for name in _NEEDED if name not in rows]
-    if missing:
-        raise InputError(f"{path}: column {missing[0]} is missing; make the attack table again.")
-    if rows.empty:
-        raise InputError(f"{path}: the table has no row; attack at least one sequence.")
-    noted = files.parquet_metadata(path, ("search_flips_lost", "max_edits"))
-    return AttackResult(
-        task=place["task"],
-        encoder=place["encoder"],
-        seed=int(place["seed"]),
-        stage=place["stage"],
-        attack=place["attack"],
-        split=place["split"],
-        rows=rows.astype(_NEEDED),
-        search_flips_lost=int(noted.get("search_flips_lost", 0)),
-        max_edits=int(noted.get("max_edits", MAX_BUDGET)),
-    )
 
 
 def data_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
