@@ -1,4 +1,6 @@
+import itertools
 import time
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +196,193 @@ def test_sixty_thousand_rows_take_seconds(csv):
     gue.prepare(dict.fromkeys(gue.SPLITS, path))
 
     assert time.perf_counter() - started < 5
+
+
+# Leakage and the grouped split --------------------------------------------------------
+
+
+def draw(rng, length):
+    return "".join(rng.choice(list("ACGT"), length))
+
+
+def stretches(text, length, step=1):
+    return (text[start : start + length] for start in range(0, len(text) - length + 1, step))
+
+
+def crossing(tables, kmer=60, blocks=8, block=15):
+    """Name the pairs of splits that share a k-mer on either strand, or enough blocks."""
+    complement = str.maketrans("ACGT", "TGCA")
+    sequences = {split: table["sequence"].tolist() for split, table in tables.items()}
+    found = set()
+    for second, rows in sequences.items():
+        known = {stretch for row in rows for stretch in stretches(row, kmer)}
+        for first in list(sequences)[: list(sequences).index(second)]:
+            for row in sequences[first]:
+                for text in (row, row[::-1].translate(complement)):
+                    shared = [one for one in stretches(text, kmer) if one in known]
+                    if any("N" not in one for one in shared):
+                        found.add((first, second))
+    holders, n_shared = defaultdict(list), Counter()
+    for split, rows in sequences.items():
+        for number, row in enumerate(rows):
+            for place, stretch in enumerate(stretches(row, block, block)):
+                if "N" not in stretch:
+                    holders[place, stretch].append((split, number))
+    for holding in holders.values():
+        n_shared.update(itertools.combinations(holding, 2))
+    found |= {(one[0], other[0]) for (one, other), n in n_shared.items() if n >= blocks}
+    return {(first, second) for first, second in found if first != second}
+
+
+@pytest.fixture
+def leaking(csv):
+    """Three splits of 120 bp rows of which every third is a shifted copy or a chimera."""
+    rng = np.random.default_rng(0)
+    rows = []
+    while len(rows) < 600:
+        row = draw(rng, 120)
+        rows.append((row, len(rows) % 2))
+        if len(rows) % 6 == 0:
+            rows.append((draw(rng, 40) + row[:80], 0))
+        elif len(rows) % 6 == 3:
+            rows.append((row[:75] + draw(rng, 30) + row[105:], 1))
+    rng.shuffle(rows)
+    parts = {"train": rows[:400], "dev": rows[400:480], "test": rows[480:600]}
+    return {
+        name: csv("sequence,label\n" + "".join(f"{s},{y}\n" for s, y in part), f"{name}.csv")
+        for name, part in parts.items()
+    }
+
+
+SIX_BLOCKS = {"block_length": 15, "shared_blocks": 6, "shared_kmer": 60}
+
+
+def test_the_grouped_split_lets_no_relatives_cross(leaking):
+    official = gue.prepare(leaking, leakage=SIX_BLOCKS)
+    found = gue.prepare(leaking, split="grouped", leakage=SIX_BLOCKS)
+
+    assert len(crossing(official.tables, blocks=6)) == 3
+    assert crossing(found.tables, blocks=6) == set()
+    sizes = {name: len(table) for name, table in found.tables.items()}
+    assert sizes == {"train": 400, "dev": 80, "test": 120}
+    for name, table in found.tables.items():
+        before = np.bincount(official.tables[name]["label"])
+        assert np.abs(np.bincount(table["label"]) - before).max() <= 1
+    groups = [set(table["group"]) for table in found.tables.values()]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_the_grouped_split_keeps_ids_and_rows(leaking):
+    official, found = (gue.prepare(leaking, split=split) for split in ("official", "grouped"))
+
+    before, after = (
+        {row.id: row[2:] for table in prepared.tables.values() for row in table.itertuples()}
+        for prepared in (official, found)
+    )
+    assert before == after
+    assert {row.split(":")[0] for row in found.tables["test"]["id"]} != {"test"}
+    again = gue.prepare(leaking, split="grouped")
+    assert all(found.tables[name].equals(again.tables[name]) for name in gue.SPLITS)
+
+
+def test_relatives_are_spread_over_the_grouped_splits_in_proportion(leaking):
+    tables = gue.prepare(leaking, split="grouped", leakage=SIX_BLOCKS).tables
+
+    sizes = np.bincount(np.concatenate([table["group"] for table in tables.values()]))
+    shares = [np.mean(sizes[table["group"]] > 1) for table in tables.values()]
+    assert max(shares) - min(shares) < 0.05 < min(shares)
+
+
+def test_the_subsample_is_taken_from_the_grouped_split(leaking):
+    whole = gue.prepare(leaking, split="grouped").tables
+    prepared = gue.prepare(leaking, split="grouped", train_samples=50, eval_samples=30)
+
+    for name, table in prepared.tables.items():
+        assert len(table) == (50 if name == "train" else 30)
+        assert set(table["id"]) <= set(whole[name]["id"])
+    assert prepared.card["leakage"]["used"]["test"]["rows"] == 30
+    assert prepared.card["leakage"]["official"]["test"]["rows"] == 120
+
+
+def test_a_group_too_large_to_be_placed_is_refused_with_its_size(csv):
+    rng = np.random.default_rng(1)
+    parent = draw(rng, 80)
+    rows = [parent[: 60 + extra] for extra in range(10)] + [draw(rng, 80) for _ in range(10)]
+    body = "".join(f"{row},{index % 2}\n" for index, row in enumerate(rows))
+    train = csv("sequence,label\n" + body, "train.csv")
+    other = csv("sequence,label\n" + f"{parent[:70]},0\n" * 40, "other.csv")
+
+    message = refusal(gue.prepare, {"train": train, "dev": other, "test": other}, split="grouped")
+
+    assert message.startswith("split, value grouped: the largest group of relatives has 90 of 100")
+    assert "take split: official" in message
+
+
+def test_the_card_counts_relatives_in_other_splits(csv):
+    rng = np.random.default_rng(2)
+    row, lonely = draw(rng, 150), draw(rng, 150)
+    reverse = row[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    chimera = row[:120] + draw(rng, 30)
+    splits = {
+        "train": [row, lonely],
+        # A reversed copy of a part, and its own neighbour with which it shares 60 bp more.
+        "dev": [reverse[80:] + (bridge := draw(rng, 70)), draw(rng, 100)],
+        # Parent and chimera, a twin, and one related to train only through dev.
+        "test": [chimera, lonely, bridge + draw(rng, 40)],
+    }
+    paths = {
+        name: csv("sequence,label\n" + "".join(f"{s},0\n" for s in rows), f"{name}.csv")
+        for name, rows in splits.items()
+    }
+
+    leakage = gue.prepare(paths).card["leakage"]
+
+    assert leakage["definition"] == {"block_length": 15, "shared_blocks": 8, "shared_kmer": 60}
+    assert leakage["groups"] == {"number": 3, "largest": 4, "rows_in_groups_of_several": 6}
+    test = leakage["official"]["test"]
+    assert test["rows"] == 3
+    measures = ("blocks", "kmer_forward", "kmer", "any", "group")
+    counts = {
+        other: tuple(found[measure] for measure in measures)
+        for other, found in test["relatives_in"].items()
+    }
+    assert counts == {"train": (2, 2, 2, 2, 3), "dev": (0, 1, 2, 2, 2), "others": (2, 3, 3, 3, 3)}
+    dev = leakage["official"]["dev"]["relatives_in"]
+    assert (dev["train"]["kmer_forward"], dev["train"]["kmer"]) == (0, 1)
+    assert leakage["used"] == leakage["official"]
+
+
+@pytest.mark.real
+def test_the_card_reports_the_published_leakage_of_real_promoters(shared):
+    folder = shared / "data" / "gue" / "prom_300_all"
+
+    leakage = gue.prepare({name: str(folder / f"{name}.csv") for name in gue.SPLITS}).card[
+        "leakage"
+    ]
+
+    # Test rows with an exact 60-mer of dev or of the train rows that are here.
+    elsewhere = leakage["official"]["test"]["relatives_in"]["others"]
+    assert (elsewhere["kmer_forward"], elsewhere["kmer"]) == (506, 603)
+
+
+@pytest.mark.real
+def test_the_grouped_split_of_real_promoters_leaks_nothing(shared):
+    folder = shared / "data" / "gue" / "prom_300_all"
+    paths = {name: str(folder / f"{name}.csv") for name in gue.SPLITS}
+
+    found = gue.prepare(paths, split="grouped")
+
+    assert crossing(found.tables) == set()
+    for described in found.card["splits"].values():
+        rows, balance = described["rows"], described["class_balance"]
+        assert abs(rows["used"] - rows["official"]) <= 0.02 * rows["official"]
+        for label, count in balance["official"].items():
+            assert abs(balance["used"][label] - count) <= 0.02 * count
+    for described in found.card["leakage"]["used"].values():
+        assert not any(any(found.values()) for found in described["relatives_in"].values())
+
+
+# Real tasks ---------------------------------------------------------------------------
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""Validate a task's splits, subsample them, and describe them in a card."""
+"""Validate a task's splits, divide and subsample them, and describe them in a card."""
 
 from genosiege import files, runtime
 from genosiege.data import gue
@@ -11,6 +11,8 @@ with runtime.script(snakemake.log[0]):
         train_samples=snakemake.params.train_samples,
         eval_samples=snakemake.params.eval_samples,
         names=snakemake.params.names,
+        split=snakemake.params.split,
+        leakage=snakemake.params.leakage,
     )
     for split, table in prepared.tables.items():
         files.write_parquet(table, snakemake.output[split])

@@ -1,10 +1,8 @@
-"""Read GUE tasks: validate the CSV files, subsample them, describe them in a card."""
+"""Read GUE tasks: validate the CSV files, divide and subsample them."""
 
 import csv
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -12,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from genosiege import files, runtime
+from genosiege.data import card, grouped
+from genosiege.data.card import SPLITS, Split
+from genosiege.data.leakage import Definition, find
 from genosiege.errors import InputError
 
-SPLITS = ("train", "dev", "test")
 COLUMNS = ("sequence", "label")
 
 Ambiguous = Literal["error", "to_N"]
+Division = Literal["official", "grouped"]
 
 # IUPAC codes of more than one base (Cornish-Bowden 1985, Nucleic Acids Res. 13, 3021-3030).
 AMBIGUITY_CODES = "RYSWKMBDHV"
@@ -28,28 +29,6 @@ _PLAIN, _AMBIGUOUS, _FOREIGN = 0, 1, 2
 _KIND = np.full(256, _FOREIGN, dtype=np.uint8)
 _KIND[np.frombuffer(b"ACGTN", dtype=np.uint8)] = _PLAIN
 _KIND[np.frombuffer(AMBIGUITY_CODES.encode(), dtype=np.uint8)] = _AMBIGUOUS
-
-
-@dataclass(frozen=True)
-class Split:
-    """One official split.
-
-    Attributes
-    ----------
-    name : str
-        What the CSV file is called.
-    sha256 : str
-        Digest of the file.
-    table : pandas.DataFrame
-        Columns sequence (ACGTN, upper case) and label (int64), in the file's order.
-    ambiguous_characters : dict of str to int
-        How often each code of more than one base occurs in the file, N included.
-    """
-
-    name: str
-    sha256: str
-    table: pd.DataFrame
-    ambiguous_characters: dict[str, int]
 
 
 class Prepared(NamedTuple):
@@ -108,8 +87,10 @@ def prepare(
     train_samples: int | None = None,
     eval_samples: int | None = None,
     names: Mapping[str, str] | None = None,
+    split: Division = "official",
+    leakage: Mapping[str, int] | None = None,
 ) -> Prepared:
-    """Validate a task's splits, subsample them, and describe them.
+    """Validate a task's splits, divide them anew if asked to, subsample and describe them.
 
     Parameters
     ----------
@@ -121,41 +102,62 @@ def prepare(
         Rows kept of train, and of dev and test each; None keeps all.
     names : mapping of str to str or None
         What a split's file is called in errors and in the card, where not by its path.
+    split : {"official", "grouped"}
+        The division of the files, or one of about the same sizes and class shares that no
+        leakage group crosses; see `grouped.divide`.
+    leakage : mapping of str to int or None
+        What makes two rows relatives, where not the defaults of `leakage.Definition`.
 
     Returns
     -------
     Prepared
-        Tables with the columns id ("{split}:{row}", 0-based row of the official file),
-        sequence, label (int64) and group (int64; identical sequences share one group
-        wherever they stand), and the card.
+        Tables with the columns id ("{split}:{row}", official split and 0-based row of its
+        file), sequence, label (int64) and group (int64; relatives share one group wherever
+        they stand), and the card.
 
     Raises
     ------
     InputError
-        See `read` and `stratified_rows`; also if a split is missing.
+        See `read`, `stratified_rows` and `grouped.divide`; also if a split is missing.
     """
     for name in SPLITS:
         if name not in paths:
             raise InputError(f"split {name}: no file is given for it; add its path.")
     called = names or {}
     splits = {name: read(paths[name], n_classes, ambiguous, called.get(name)) for name in SPLITS}
-    everything = pd.concat([splits[name].table for name in SPLITS], ignore_index=True)
-    groups = pd.factorize(everything["sequence"])[0].astype(np.int64)
+    rows = _all_rows(splits)
+    definition = Definition(**(leakage or {}))
+    relations = find(rows["sequence"].tolist(), definition)
+    rows["group"] = relations.groups()
+    official = np.repeat(np.arange(len(SPLITS)), [len(one.table) for one in splits.values()])
+    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
+    division = official
+    if split == "grouped":
+        division = grouped.divide(groups, labels, official, runtime.stream(0, "grouped_split"))
+    used = np.full(len(rows), -1)
     tables: dict[str, pd.DataFrame] = {}
-    start = 0
-    for name, split in splits.items():
-        size = len(split.table)
-        table = split.table.assign(group=groups[start : start + size])
-        table.insert(0, "id", [f"{name}:{row}" for row in range(size)])
+    for index, name in enumerate(SPLITS):
+        members = np.flatnonzero(division == index)
         setting = "train_samples" if name == "train" else "eval_samples"
         n = train_samples if name == "train" else eval_samples
         # One fixed stream per split: every seed of a run sees the same data.
-        kept = stratified_rows(
-            table["label"].to_numpy(), n, runtime.stream(0, name, "subsample"), setting
-        )
-        tables[name] = table.iloc[kept].reset_index(drop=True)
-        start += size
-    return Prepared(tables, describe(splits, tables, n_classes, ambiguous))
+        rng = runtime.stream(0, name, "subsample")
+        kept = members[stratified_rows(labels[members], n, rng, setting)]
+        used[kept] = index
+        tables[name] = rows.iloc[kept].reset_index(drop=True)
+    described = card.describe(splits, tables, n_classes, ambiguous) | {
+        "split": split,
+        "leakage": card.describe_leakage(relations, groups, official, used, definition),
+    }
+    return Prepared(tables, described)
+
+
+def _all_rows(splits: Mapping[str, Split]) -> pd.DataFrame:
+    """Put the official splits below each other, with the id of each row."""
+    rows = pd.concat([one.table for one in splits.values()], ignore_index=True)
+    ids = [f"{name}:{row}" for name, one in splits.items() for row in range(len(one.table))]
+    rows.insert(0, "id", ids)
+    return rows
 
 
 def stratified_rows(
@@ -206,85 +208,6 @@ def stratified_rows(
         for one, count in zip(classes, quota, strict=True)
     ]
     return np.sort(np.concatenate(chosen))
-
-
-def describe(
-    splits: Mapping[str, Split],
-    tables: Mapping[str, pd.DataFrame],
-    n_classes: int,
-    ambiguous: Ambiguous,
-) -> dict[str, Any]:
-    """Make a task's card: what the official files hold, and how much of it is used.
-
-    Parameters
-    ----------
-    splits : mapping of str to Split
-        The official splits. All counts refer to them, except those named "used".
-    tables : mapping of str to pandas.DataFrame
-        The rows that are used.
-    n_classes, ambiguous
-        As the task was read.
-
-    Returns
-    -------
-    dict
-        `splits` (per split: rows, class_balance, length, duplicates, conflicting_labels,
-        ambiguous_characters, source) and `overlaps` (per pair of splits). Duplicates are
-        rows whose sequence stands earlier in the split; conflicting labels are distinct
-        sequences that carry more than one label.
-    """
-    return {
-        "n_classes": n_classes,
-        "ambiguous": ambiguous,
-        "splits": {
-            name: _describe_split(split, tables[name], n_classes) for name, split in splits.items()
-        },
-        "overlaps": [
-            {"splits": [first, second], **_overlap(splits[first].table, splits[second].table)}
-            for first, second in combinations(splits, 2)
-        ],
-    }
-
-
-def _describe_split(split: Split, used: pd.DataFrame, n_classes: int) -> dict[str, Any]:
-    table = split.table
-    lengths = table["sequence"].str.len()
-    return {
-        "rows": {"official": len(table), "used": len(used)},
-        "class_balance": {
-            "official": _class_counts(table, n_classes),
-            "used": _class_counts(used, n_classes),
-        },
-        "length": {
-            "min": int(lengths.min()),
-            "median": float(lengths.median()),
-            "max": int(lengths.max()),
-        },
-        "duplicates": int(table["sequence"].duplicated().sum()),
-        "conflicting_labels": _n_conflicting(table),
-        "ambiguous_characters": split.ambiguous_characters,
-        "source": {"file": split.name, "sha256": split.sha256},
-    }
-
-
-def _class_counts(table: pd.DataFrame, n_classes: int) -> dict[str, int]:
-    counts = np.bincount(table["label"], minlength=n_classes)
-    return {str(label): int(count) for label, count in enumerate(counts)}
-
-
-def _n_conflicting(table: pd.DataFrame) -> int:
-    pairs = table.drop_duplicates(["sequence", "label"])
-    return int(pairs.loc[pairs["sequence"].duplicated(), "sequence"].nunique())
-
-
-def _overlap(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
-    in_second = first[first["sequence"].isin(second["sequence"])]
-    in_first = second[second["sequence"].isin(first["sequence"])]
-    return {
-        "sequences": int(in_second["sequence"].nunique()),
-        "rows": [len(in_second), len(in_first)],
-        "conflicting_labels": _n_conflicting(pd.concat([in_second, in_first])),
-    }
 
 
 def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], np.ndarray]:
