@@ -26,6 +26,8 @@ rule make_tables:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        kinds=attack_kinds(),
     script:
         "../scripts/make_tables.py"
 

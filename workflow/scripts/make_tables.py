@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-from genosiege import files, runtime, sortable_table
-from genosiege.sequence import summaries
+from genosiege import files, report_tables, runtime
+from genosiege.sequence import results, summaries, warning_signs
 
 with runtime.script(snakemake.log[0]):
     cards = {Path(card).parent.name: files.read_json(card) for card in snakemake.input.cards}
     metrics = [files.read_json(path) for path in snakemake.input.metrics]
-    attacks = [summaries.read_attack(path) for path in snakemake.input.attacks]
+    attacks = [results.read_attack(path) for path in snakemake.input.attacks]
+    warnings = warning_signs.warnings_table(attacks, snakemake.params.kinds)
     baseline = summaries.baseline_table(metrics)
     tables = {
         "data": summaries.data_table(cards),
         "baseline": baseline,
-        "attacks": summaries.attacks_table(attacks),
+        "attacks": warning_signs.with_codes(summaries.attacks_table(attacks), warnings),
         "robust_accuracy": summaries.robust_accuracy_table(attacks),
         "seeds": summaries.seeds_table(baseline, attacks),
     }
-    for name, table in tables.items():
-        with files.whole(snakemake.output[name]) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
-        title = name.replace("_", " ").capitalize()
-        sortable_table.write(table, title, snakemake.output[f"{name}_page"])
+    report_tables.write(tables, snakemake.output)

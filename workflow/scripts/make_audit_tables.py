@@ -1,0 +1,20 @@
+"""Make the report's tables of what all attacks, certificates and transfers together say."""
+
+from genosiege import report_tables, runtime
+from genosiege.sequence import audit, results, vulnerable, warning_signs, worst_case
+
+with runtime.script(snakemake.log[0]):
+    given, kinds = snakemake.input, snakemake.params.kinds
+    attacks = [results.read_attack(path) for path in given.attacks]
+    certificates = [results.read_certificate(path) for path in given.certificates]
+    latent = [attack for path in given.latent for attack in results.read_latent(path)]
+    transfers = [results.read_transfer(path) for path in given.transfer]
+    tables = {
+        "worst_case": worst_case.worst_case_table(attacks, certificates),
+        "warnings": warning_signs.warnings_table(attacks, kinds),
+        "vulnerable": vulnerable.vulnerable_table(attacks, certificates, kinds),
+        "certify": audit.certify_table(certificates),
+        "transfer": audit.transfer_table(transfers),
+        "latent": audit.latent_table(latent),
+    }
+    report_tables.write(tables, snakemake.output)
