@@ -1,13 +1,14 @@
-"""No candidate of the genetic attack breaks a hard rule, by a check of the test's own."""
+"""No candidate of any attack breaks a hard rule, by a check of the test's own."""
 
 import numpy as np
+import pytest
 from Bio.Seq import reverse_complement, translate
 from Bio.SeqUtils import nt_search
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_models import apply, attack, linear_score, random_sequence, substitutions
+from searching import run
+from toy_models import apply, linear_score, random_sequence, substitutions
 
-from genosiege.sequence.attacks.genetic import Options
 from genosiege.sequence.constraints import Constraints
 
 # As in the constraints' documentation; here as search strings with their strands.
@@ -91,30 +92,45 @@ sections = st.fixed_dictionaries(
 )
 
 
-@given(sections, st.integers(0, 2**32), st.integers(8, 90), st.integers(1, 12), st.booleans())
-@settings(max_examples=150, deadline=None)
-def test_no_candidate_ever_breaks_a_hard_rule_or_comes_twice(
-    section, seed, length, max_edits, flips
-):
+# Those that start without a model of their own; what else there is has a test beside it.
+ENTRIES = [
+    {"kind": "genetic", "population": 10, "generations": 6},
+    {"kind": "greedy", "query_budget": 1_500},
+    {"kind": "greedy", "beam": 3, "query_budget": 1_500},
+    {"kind": "random", "query_budget": 120},
+    {"kind": "natural", "rate": 0.05, "draws": 80},
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: "_".join(map(str, entry.values())))
+@given(
+    section=sections,
+    seed=st.integers(0, 2**32),
+    length=st.integers(8, 90),
+    max_edits=st.integers(1, 12),
+    flips=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_no_candidate_ever_breaks_a_hard_rule(entry, section, seed, length, max_edits, flips):
     rng = np.random.default_rng(seed)
     tss_index = int(rng.integers(length))
     sequence = rich_sequence(rng, length, tss_index)
     weights = rng.normal(size=(length, 4))
     start = linear_score(weights)([sequence])[0]
     score = linear_score(weights, (2.0 if flips else 100.0) - start)
-    options = Options(population=10, generations=6, max_edits=max_edits)
     asked = []
 
     rules = Constraints.from_config(section, tss_index)
-    found = attack(sequence, score, options, seed, rules, asked)
+    found = run(entry | {"max_edits": max_edits}, sequence, score, rules, seed, asked)
 
-    proposed = [candidate for generation in asked for candidate in generation]
-    for candidate in proposed:
+    proposed = [candidate for proposal in asked for candidate in proposal]
+    for candidate in set(proposed):
         check_hard_rules(sequence, candidate, section, tss_index, max_edits)
     if found.edits:
         adversary = apply(sequence, found.edits)
         check_hard_rules(sequence, adversary, section, tss_index, max_edits)
         assert adversary in proposed
     assert found.succeeded == bool(found.edits and score([apply(sequence, found.edits)])[0] < 0)
-    if not found.succeeded:  # pruning may ask again what the search had asked
+    # Pruning may ask again what the search had asked, and nature repeats itself.
+    if not found.succeeded and entry["kind"] != "natural":
         assert len(set(proposed)) == len(proposed)

@@ -116,7 +116,8 @@ class _Walk:
                 reason = "query_budget"
                 break
             level = self._extended(peak) if levels is None else next(levels, [])
-        kept = (yield from self._prune(best)) if lowest < 0 else best
+        # Of the listed sets all smaller ones were asked about before: nothing can be left out.
+        kept = (yield from self._prune(best)) if lowest < 0 and levels is None else best
         return Found(_edits(kept), len(_edits(best)), reason, bool(lowest < 0))
 
     def _listed_levels(self) -> Iterator[list[Haplotype]] | None:
