@@ -79,6 +79,17 @@ def test_a_missing_split_is_named_by_its_file(config, tmp_path):
     configuration.check(config, tmp_path)
 
 
+def test_class_folders_need_train_and_test(config, tmp_path):
+    config["tasks"]["a"]["source"] = {"kind": "path", "path": "cohn", "layout": "class_folders"}
+    (tmp_path / "cohn/train").mkdir(parents=True)
+
+    message = mistake(config, tmp_path)
+
+    assert message.startswith('config, tasks/a/source/path, "cohn": there is no folder test in it')
+    (tmp_path / "cohn/test").mkdir()
+    configuration.check(config, tmp_path)
+
+
 def test_a_task_that_is_not_run_may_lie_elsewhere(config, tmp_path):
     config["tasks"]["b"]["source"] = {"kind": "path", "path": "absent/{split}.csv"}
 

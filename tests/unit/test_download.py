@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import socket
 
 import pytest
@@ -330,6 +331,127 @@ def test_a_local_file_is_copied_and_checked(tmp_path, target):
     assert f"has {ROWS} rows" in refusal(download.fetch, source, "train", target, rows=3)
     message = refusal(download.fetch, source, "dev", target)
     assert message.startswith(f"{tmp_path}/my_dev.csv: there is no such file")
+
+
+def enhancers(folder, n_train=40, n_test=10):
+    """Two classes of files of varying lengths, as genomic_benchmarks keeps its sets."""
+    for split, n in (("train", n_train), ("test", n_test)):
+        for name, base in (("positive", "G"), ("negative", "A")):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(n):
+                text = "ACGT" + base * number + ("\n" if number % 2 else "")
+                (folder / split / name / f"{number:03}.txt").write_text(text)
+    return {"kind": "path", "path": str(folder), "layout": "class_folders"}
+
+
+def read_rows(path):
+    header, *rows = path.read_text().splitlines()
+    assert header == "sequence,label,file"
+    return [row.split(",") for row in rows]
+
+
+def test_class_folders_become_one_table_per_split(tmp_path, target):
+    source = enhancers(tmp_path / "cohn")
+    found = {}
+    for split in ("train", "dev", "test"):
+        download.fetch(source, split, target)
+        found[split] = read_rows(target)
+
+    assert {split: len(rows) for split, rows in found.items()} == {
+        "train": 72, "dev": 8, "test": 20,
+    }  # fmt: skip
+    for split, rows in found.items():
+        assert [label for _, label, _ in rows] == ["0"] * (len(rows) // 2) + ["1"] * (
+            len(rows) // 2
+        )
+        names = [name for _, _, name in rows]
+        assert names == sorted(names)
+        for sequence, label, name in rows:
+            assert name.split("/")[:2] == [
+                "test" if split == "test" else "train", ("negative", "positive")[int(label)],
+            ]  # fmt: skip
+            number = int(name.split("/")[2].removesuffix(".txt"))
+            assert sequence == "ACGT" + "AG"[int(label)] * number
+    # No file is in two splits, and none is lost.
+    files_used = [name for rows in found.values() for _, _, name in rows]
+    assert len(files_used) == len(set(files_used)) == 100
+
+
+def test_class_folders_give_the_same_tables_again_and_are_checked(tmp_path, target):
+    source = enhancers(tmp_path / "cohn")
+    download.fetch(source, "dev", target, rows=8)
+    before = target.read_bytes()
+
+    download.fetch(source, "dev", target)
+
+    assert target.read_bytes() == before
+    assert "has 72 rows, 73 are expected" in refusal(
+        download.fetch, source, "train", target, rows=73
+    )
+
+
+def test_three_class_folders_are_labels_in_alphabetical_order(tmp_path, target):
+    for name in ("neither", "acceptor", "donor"):
+        for split in ("train", "test"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(2):
+                (tmp_path / split / name / f"{number}.txt").write_text("ACGT")
+
+    download.fetch({"kind": "path", "path": tmp_path, "layout": "class_folders"}, "dev", target)
+
+    assert [(label, name.split("/")[1]) for _, label, name in read_rows(target)] == [
+        ("0", "acceptor"), ("1", "donor"), ("2", "neither"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: f.rename(f.with_name("elsewhere")), "cohn/train: there is no such folder;"),
+        (lambda f: shutil.rmtree(f / "test"), "cohn/test: there is no such folder;"),
+        (
+            lambda f: [shutil.rmtree(f / "train" / n) for n in ("positive", "negative")],
+            "cohn/train: there is no class in this folder;",
+        ),
+        (
+            lambda f: [file.unlink() for file in (f / "test" / "positive").iterdir()],
+            "cohn/test/positive: this class has no file *.txt;",
+        ),
+        (
+            lambda f: (f / "test" / "positive").rename(f / "test" / "silencer"),
+            'cohn, class "positive": train has this class and test has not;',
+        ),
+        (
+            lambda f: [file.unlink() for file in sorted((f / "train/negative").iterdir())[1:]],
+            "cohn/train/negative: this class has one file, and dev is cut from train;",
+        ),
+        (
+            lambda f: (f / "train/negative/001.txt").write_text(" \n"),
+            "cohn/train/negative/001.txt: the file is empty;",
+        ),
+    ],
+)
+def test_class_folders_that_are_not_whole_are_refused(tmp_path, target, damage, message):
+    source = enhancers(tmp_path / "cohn")
+    damage(tmp_path / "cohn")
+
+    assert refusal(download.fetch, source, "train", target).startswith(f"{tmp_path}/{message}")
+    assert_nothing_left(target)
+
+
+def test_the_inputs_of_a_local_split_are_its_file_or_its_class_folders(tmp_path):
+    source = enhancers(tmp_path / "cohn")
+    (tmp_path / "my_train.csv").touch()
+    table = {"kind": "path", "path": str(tmp_path / "my_{split}.csv")}
+
+    for split, place in (("train", "train"), ("dev", "train"), ("test", "test")):
+        assert download.local_inputs(source, split) == [
+            f"{tmp_path}/cohn/{place}/{name}" for name in ("negative", "positive")
+        ]
+    assert download.local_inputs(source | {"path": str(tmp_path / "absent")}, "train") == []
+    assert download.local_inputs(table, "train") == [f"{tmp_path}/my_train.csv"]
+    assert download.local_inputs(table, "test") == []
+    assert download.local_inputs({"kind": "simulate"}, "test") == []
 
 
 def test_a_simulated_split_is_written_and_its_parameters_are_checked(target):

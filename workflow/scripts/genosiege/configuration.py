@@ -75,7 +75,14 @@ def _check_names(config: Mapping[str, Any]) -> None:
 def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
     source = task["source"]
     where = place(["tasks", name, "source"])
-    if source["kind"] == "path":
+    if source["kind"] == "path" and source.get("layout") == "class_folders":
+        for split in ("train", "test"):
+            if not (folder / source["path"] / split).is_dir():
+                raise InputError(
+                    f'config, {where}/path, "{source["path"]}": there is no folder {split} in it; '
+                    "put it there, with a folder for each class, or correct the path."
+                )
+    elif source["kind"] == "path":
         for split in SPLITS:
             path = source["path"].replace("{split}", split)
             if not (folder / path).is_file():

@@ -5,7 +5,7 @@ Sources are mappings with a `kind`:
 * `huggingface`: repo, revision, path. A file that is in the hub's cache already is taken
   from there. The environment's HF_ENDPOINT and HF_TOKEN count.
 * `url`: url, sha256, size (optional).
-* `path`: a local file, or a folder for an encoder.
+* `path`: a local file, or a folder for an encoder or of the layout `class_folders`.
 * `simulate`: parameters of `simulate.Parameters`.
 
 `sha256` and `size` are one value, or a mapping by split or file name.
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Source = Mapping[str, Any]
+
+CLASS_FOLDERS = "genosiege.data.class_folders"
+"""The module that reads the layout `class_folders`."""
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 CONFIG = "config.json"
@@ -77,6 +80,10 @@ def fetch(
         elif kind == "url":
             where = _filled(source["url"], name)
             _from_url(source, name, where, target, temporary)
+        elif kind == "path" and source.get("layout") == "class_folders":
+            where = f"{source['path']}, {name}"
+            # By name, as for the simulation below.
+            importlib.import_module(CLASS_FOLDERS).write(source["path"], name, temporary)
         elif kind == "path":
             where = _filled(source["path"], name)
             _copy(Path(where), temporary)
@@ -92,6 +99,30 @@ def fetch(
             )
         _check(source, name, where, temporary, rows)
     log.info("%s: fetched from %s", target, where)
+
+
+def local_inputs(source: Source, name: str) -> list[str]:
+    """List what a local source's split is made of, as far as it exists.
+
+    Parameters
+    ----------
+    source : mapping
+        Of any kind.
+    name : str
+        The split.
+
+    Returns
+    -------
+    list of str
+        The file, or the classes' folders, whose time stamps tell when to fetch again.
+    """
+    if source["kind"] != "path":
+        return []
+    if source.get("layout") == "class_folders":
+        folders = importlib.import_module(CLASS_FOLDERS)
+        return [str(path) for path in folders.class_folders(source["path"], name)]
+    path = _filled(source["path"], name)
+    return [path] if Path(path).is_file() else []
 
 
 def fetch_encoder(source: Source, folder: str | os.PathLike[str]) -> None:
