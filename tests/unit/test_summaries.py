@@ -160,11 +160,20 @@ CARD = {
             "length": {"min": 70, "median": 70.0, "max": 71},
             "duplicates": 3,
             "conflicting_labels": 1,
-            "ambiguous_characters": 0,
+            "ambiguous_characters": {"N": 2, "R": 1},
         }
         for split in ("train", "test")
     },
     "overlaps": [{"splits": ["train", "test"], "sequences": 2, "rows": [5, 2]}],
+    "split": "official",
+    "leakage": {
+        "groups": {"number": 17, "largest": 4, "rows_in_groups_of_several": 9},
+        "official": {"test": {"rows": 12, "relatives_in": {"train": {"any": 7, "group": 8}}}},
+        "used": {
+            "train": {"rows": 10, "relatives_in": {"test": {"any": 5, "group": 6}}},
+            "test": {"rows": 10, "relatives_in": {"train": {"any": 3, "group": 4}}},
+        },
+    },
 }
 
 
@@ -176,6 +185,20 @@ def test_data_table_counts_overlaps_from_the_side_of_each_split() -> None:
     assert table["overlap_dev"].isna().all()
     assert table.loc["test", "class_counts"] == "0:4;1:6"
     assert table.loc["test", ["n_official", "n_used"]].tolist() == [12, 10]
+    assert table.loc["test", "ambiguous_characters"] == 3
+
+
+def test_data_table_says_which_share_of_a_split_has_relatives_in_train() -> None:
+    table = summaries.data_table({"promoters": CARD}).set_index("split")
+
+    found = table.loc["test", ["split_kind", "n_groups", "largest_group"]]
+    assert found.tolist() == ["official", 17, 4]
+    assert table.loc["test", "leaked_train"] == 3
+    assert table.loc["test", "leaked_train_share"] == 0.3
+    # Wilson's interval of 3 of 10, from a table.
+    low, high = table.loc["test", ["leaked_train_share_low", "leaked_train_share_high"]]
+    assert (round(low, 4), round(high, 4)) == (0.1078, 0.6032)
+    assert table.loc["train", ["leaked_train", "leaked_train_share"]].isna().all()
 
 
 def test_every_column_is_defined_in_its_caption(one_attack_seed: summaries.AttackResult) -> None:

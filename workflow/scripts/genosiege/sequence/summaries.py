@@ -56,15 +56,30 @@ def data_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 "length_max": part["length"]["max"],
                 "duplicates": part["duplicates"],
                 "conflicting_labels": part["conflicting_labels"],
-                "ambiguous_characters": part["ambiguous_characters"],
+                "ambiguous_characters": sum(part["ambiguous_characters"].values()),
             }
             for other in SPLITS:
                 row[f"overlap_{other}"] = overlaps.get((split, other))
-            table.append(row)
-    overlap_columns = [f"overlap_{split}" for split in SPLITS]
-    return _frame(table, ["task", "split", *overlap_columns]).astype(
-        dict.fromkeys(overlap_columns, "Int64")
-    )
+            table.append(row | _leakage(card, split))
+    counts = [*(f"overlap_{split}" for split in SPLITS), "leaked_train"]
+    return _frame(table, ["task", "split", *counts]).astype(dict.fromkeys(counts, "Int64"))
+
+
+def _leakage(card: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """Say how the splits were made, and which share of this one's rows has relatives in train."""
+    found = card["leakage"]
+    used = found["used"][split]
+    row = {
+        "split_kind": card["split"],
+        "n_groups": found["groups"]["number"],
+        "largest_group": found["groups"]["largest"],
+        "leaked_train": None,
+    }
+    if split == "train":
+        return row | _rate("leaked_train_share", np.nan, Interval(np.nan, np.nan))
+    leaked, n = used["relatives_in"]["train"]["any"], used["rows"]
+    row["leaked_train"] = leaked
+    return row | _rate("leaked_train_share", leaked / n, wilson_interval(leaked, n))
 
 
 def _overlapping_rows(overlaps: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
