@@ -1,6 +1,5 @@
 """Figures and the sortable page: they are made, say what they show, and never vary."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from figure_text import text_of
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from genosiege import figures, sortable_table
-from genosiege.sequence import summaries
+from genosiege import sortable_table
+from genosiege.figures import attacks, curves, style
+from genosiege.sequence import audit, summaries, worst_case
+from genosiege.sequence.results import ModelResult
 
 
 def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> summaries.AttackResult:
@@ -42,6 +44,9 @@ def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> summaries
             "confidence_drop": before - after,
             "correct_before": correct,
             "success_flip": flipped,
+            "flipped": flipped,
+            "label": 1,
+            "n_queries_unique": np.where(flipped, generator.integers(2, 900, size=n), 1000),
         }
     )
     return summaries.AttackResult("promoters", encoder, seed, "baseline", attack, "test", rows, 0)
@@ -54,19 +59,26 @@ def results() -> list[summaries.AttackResult]:
     ]
 
 
+def robust_accuracy(results: list[summaries.AttackResult], *others: pd.DataFrame) -> Figure:
+    worst, certified = others or (worst_case.worst_case_table(results), audit.certify_table([]))
+    return curves.robust_accuracy(summaries.robust_accuracy_table(results), worst, certified)
+
+
 DRAWN: dict[str, Callable[[list[summaries.AttackResult]], Figure]] = {
-    "edits": figures.edits_per_success,
-    "confidence": figures.confidence,
-    "positions": lambda results: figures.edit_positions(results, {"promoters": 80}),
-    "curve": lambda results: figures.robust_accuracy(summaries.robust_accuracy_table(results)),
+    "edits": attacks.edits_per_success,
+    "confidence": attacks.confidence,
+    "positions": lambda results: attacks.edit_positions(results, {"promoters": 80}),
+    "curve": robust_accuracy,
+    "queries": curves.queries,
 }
 
 
-def text_of(figure: Figure, path: Path) -> str:
-    figures.save(figure, path)
-    svg = path.read_text()
-    assert "<text" in svg, "letters must stay text, not outlines"
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+def certificate(unknown: int) -> ModelResult:
+    """Make a certificate of 40 sequences: at one edit exact, at two with some unknown."""
+    status = ["skipped_misclassified"] * 8 + ["flipped"] * 12 + ["robust"] * 20
+    single = pd.DataFrame({"id": [f"test:{n}" for n in range(40)], "k": 1, "status": status})
+    double = single.assign(k=2, status=status[: 40 - unknown] + ["unknown"] * unknown)
+    return ModelResult("promoters", "cnn", 0, "baseline", "", pd.concat([single, double]))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +87,11 @@ def text_of(figure: Figure, path: Path) -> str:
         ("edits", ["edits per success (n = {won} successes)", "share of successes", "median"]),
         ("confidence", ["probability of the true class (n = 32 runs)", "before: mean", "after"]),
         ("positions", ["position relative to the TSS (bp)", "(n = {won} successes, ", "TSS"]),
-        ("curve", ["edit budget", "(n = 40 test sequences)", "robust accuracy", "genetic"]),
+        (
+            "curve",
+            ["edit budget", "(n = 40 test sequences)", "robust accuracy", "genetic", "worst case"],
+        ),
+        ("queries", ["queries (different sequences", "(n = 40 test sequences)", "genetic"]),
     ],
 )
 def test_figures_say_what_they_show_and_of_how_many(
@@ -93,7 +109,7 @@ def test_equal_input_gives_equal_bytes(
     name: str, results: list[summaries.AttackResult], tmp_path: Path
 ) -> None:
     for file in ("one.svg", "two.svg"):
-        figures.save(DRAWN[name](results), tmp_path / file)
+        style.save(DRAWN[name](results), tmp_path / file)
 
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
@@ -128,36 +144,108 @@ def test_figures_bear_a_run_without_attacks(name: str, tmp_path: Path) -> None:
 def test_position_axis_without_tss_counts_from_the_first_letter(
     results: list[summaries.AttackResult], tmp_path: Path
 ) -> None:
-    text = text_of(figures.edit_positions(results, {"promoters": None}), tmp_path / "f.svg")
+    text = text_of(attacks.edit_positions(results, {"promoters": None}), tmp_path / "f.svg")
 
     assert "position in the sequence (bp)" in text
     assert "TSS" not in text
 
 
 def test_curve_of_several_seeds_draws_their_mean(tmp_path: Path) -> None:
-    curve = summaries.robust_accuracy_table([attack_result("genetic", seed=s) for s in (0, 1)])
+    results = [attack_result("genetic", seed=seed) for seed in (0, 1)]
+    curve = summaries.robust_accuracy_table(results)
 
-    line = figures.robust_accuracy(curve).axes[0].lines[0]
+    line = robust_accuracy(results).axes[0].lines[0]
 
     mean = curve[curve["seed"] == "all"]["robust_accuracy"]
     assert np.asarray(line.get_ydata()).tolist() == mean.tolist()
 
 
-def test_each_label_stands_at_the_end_of_its_own_curve() -> None:
+def test_each_label_leads_to_the_end_of_its_own_curve() -> None:
     most = {"a": 10, "genetic": 4, "published": 7}
     results = [attack_result(name)._replace(max_edits=edits) for name, edits in most.items()]
 
-    axes = figures.robust_accuracy(summaries.robust_accuracy_table(results)).axes[0]
+    axes = robust_accuracy(results).axes[0]
 
-    labels = {text.get_text(): text.xy for text in axes.texts if isinstance(text, Annotation)}
-    ends = {name: line.get_xydata()[-1] for name, line in zip(most, axes.lines, strict=True)}
-    assert {name: place[0] for name, place in labels.items()} == most
-    for name, (_, height) in ends.items():
-        assert labels[name][1] == pytest.approx(height, abs=0.15)
+    labels = {text.get_text(): text for text in axes.texts if isinstance(text, Annotation)}
+    ends = {name: line.get_xydata()[-1] for name, line in zip(labels, axes.lines, strict=True)}
+    assert list(labels) == ["a", "genetic", "published", "worst case"]
+    assert {name: end[0] for name, end in ends.items()} == most | {"worst case": 10}
+    for name, end in ends.items():
+        assert labels[name].xy == tuple(end)
+        assert labels[name].arrow_patch is not None
+
+
+@pytest.mark.parametrize("figure", ["curve", "queries"])
+def test_the_labels_of_eight_attacks_neither_touch_nor_leave_the_panel(figure: str) -> None:
+    results = [attack_result(f"attack{number}") for number in range(8)]
+
+    axes = DRAWN[figure](results).axes[0]
+
+    heights = sorted(text.xyann[1] for text in axes.texts if isinstance(text, Annotation))
+    assert len(heights) == (9 if figure == "curve" else 8)
+    assert min(np.diff(heights)) > 0.06
+    assert heights[0] > 0 and heights[-1] < 1.02
+
+
+def test_eight_attacks_look_different_and_none_is_black() -> None:
+    looks = style.looks([f"attack{number}" for number in range(8)])
+
+    for property_of in zip(*looks.values(), strict=True):
+        assert len(set(property_of)) == 8
+    assert style.BLACK not in {look.colour for look in looks.values()}
+
+
+def test_worst_case_of_several_models_is_their_mean() -> None:
+    results = [attack_result(name, seed=seed) for name in ("a", "genetic") for seed in (0, 1, 2)]
+    worst = worst_case.worst_case_table(results)
+    worst = worst[worst["attack"] == "worst_case"]
+
+    line = robust_accuracy(results).axes[0].lines[-1]
+
+    assert line.get_color() == style.BLACK
+    expected = worst.groupby("edit_budget")["robust_accuracy"].mean()
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize(
+    ("unknown", "words"), [(0, ["exact"]), (15, ["between these bounds", "exact"])]
+)
+def test_certified_values_are_points_or_ranges(
+    unknown: int, words: list[str], tmp_path: Path
+) -> None:
+    results = [attack_result("genetic")]
+    certified = audit.certify_table([certificate(unknown)])
+
+    figure = robust_accuracy(results, worst_case.worst_case_table(results), certified)
+
+    text = text_of(figure, tmp_path / "figure.svg")
+    assert [f"certified: {word}" in text for word in ("between these bounds", "exact")] == [
+        word in words for word in ("between these bounds", "exact")
+    ]
+    lines = figure.axes[0].lines
+    (diamonds,) = [line for line in lines if line.get_marker() == "D"]
+    points = np.asarray(diamonds.get_xydata()).tolist()
+    assert points == ([[1, 0.5]] if unknown else [[1, 0.5], [2, 0.5]])
+    (legend,) = [figure.axes[0].get_legend()]
+    assert len(legend.get_texts()) == len(words)
+
+
+def test_curve_over_queries_counts_what_is_not_flipped_yet() -> None:
+    result = attack_result("genetic")
+    rows = result.rows
+    flips = rows.loc[rows["success_flip"], "n_queries_unique"]
+
+    line = curves.queries([result]).axes[0].lines[0]
+
+    drawn = dict(np.asarray(line.get_xydata()).tolist())
+    assert set(drawn) == {1, 1000, *flips}
+    for asked, share in drawn.items():
+        assert share == pytest.approx((32 - (flips <= asked).sum()) / 40)
+    assert line.get_drawstyle() == "steps-post"
 
 
 def test_median_of_edits_is_marked_where_it_lies(results: list[summaries.AttackResult]) -> None:
-    axes = figures.edits_per_success(results[:1]).axes[0]
+    axes = attacks.edits_per_success(results[:1]).axes[0]
 
     rows = results[0].rows
     median = rows.loc[rows["success_flip"], "n_edits"].median()
@@ -165,14 +253,19 @@ def test_median_of_edits_is_marked_where_it_lies(results: list[summaries.AttackR
 
 
 def test_labels_move_apart_and_keep_their_order() -> None:
-    assert figures.spread([0.5, 0.52, 0.9, 0.48], gap=0.1) == pytest.approx([0.5, 0.6, 0.9, 0.4])
+    assert style.spread([0.5, 0.52, 0.9, 0.48], gap=0.1) == pytest.approx([0.5, 0.6, 0.9, 0.4])
 
 
-@pytest.mark.parametrize("colour", figures.COLOURS)
+def test_labels_stay_within_their_limits() -> None:
+    assert style.spread([0.02, 0.0, 0.5], 0.1, low=0.03) == pytest.approx([0.13, 0.03, 0.5])
+    assert style.spread([0.98, 1.0, 0.97], 0.1, high=1.0) == pytest.approx([0.9, 1.0, 0.8])
+
+
+@pytest.mark.parametrize("colour", style.COLOURS)
 def test_text_colours_stand_out_from_white(colour: str) -> None:
-    rgb = np.array([int(figures._ink(colour)[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    rgb = np.array([int(style.ink(colour)[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
-    assert 1.05 / (figures._luminance(rgb) + 0.05) >= 4.45
+    assert 1.05 / (style.luminance(rgb) + 0.05) >= 4.45
 
 
 class Cells(HTMLParser):
@@ -220,7 +313,8 @@ def test_sortable_page_puts_an_interval_beside_its_rate() -> None:
 
 def test_tables_and_figures_are_made_without_a_deep_learning_library() -> None:
     program = (
-        "import sys; from genosiege import figures, sortable_table;"
+        "import sys; from genosiege import sortable_table;"
+        "from genosiege.figures import attacks, curves, interpretability, transfer;"
         "print({'torch', 'transformers'} & set(sys.modules))"
     )
 

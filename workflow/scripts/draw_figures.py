@@ -2,17 +2,26 @@
 
 import pandas as pd
 
-from genosiege import figures, runtime
-from genosiege.sequence import summaries
+from genosiege import runtime
+from genosiege.figures import attacks, curves, interpretability, style, transfer
+from genosiege.sequence import results
 
 with runtime.script(snakemake.log[0]):
-    attacks = [summaries.read_attack(path) for path in snakemake.input.attacks]
-    curve = pd.read_csv(snakemake.input.robust_accuracy, dtype={"seed": str})
+    given, tss_index = snakemake.input, snakemake.params.tss_index
+    tables = ("robust_accuracy", "worst_case", "certify", "transfer", "latent", "interpretability")
+    table = {name: pd.read_csv(given[name], dtype={"seed": str}) for name in tables}
+    found = [results.read_attack(path) for path in given.attacks]
     drawn = {
-        "edits_per_success": figures.edits_per_success(attacks),
-        "confidence": figures.confidence(attacks),
-        "edit_positions": figures.edit_positions(attacks, snakemake.params.tss_index),
-        "robust_accuracy": figures.robust_accuracy(curve),
+        "robust_accuracy": curves.robust_accuracy(
+            table["robust_accuracy"], table["worst_case"], table["certify"]
+        ),
+        "queries": curves.queries(found),
+        "edits_per_success": attacks.edits_per_success(found),
+        "confidence": attacks.confidence(found),
+        "edit_positions": attacks.edit_positions(found, tss_index),
+        "interpretability": interpretability.folds(table["interpretability"]),
+        "transfer": transfer.matrix(table["transfer"]),
+        "latent": curves.latent(table["latent"]),
     }
     for name, figure in drawn.items():
-        figures.save(figure, snakemake.output[name])
+        style.save(figure, snakemake.output[name])
