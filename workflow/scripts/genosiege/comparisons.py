@@ -168,7 +168,7 @@ def signed_rank(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Pai
     Lehmann's estimate, the median of the means of all pairs of differences (each with itself
     as well), and Tukey's interval of it from the order statistics of these means (Hollander,
     Wolfe and Chicken 2014, Nonparametric Statistical Methods, section 3.3): exact up to
-    `EXACT_UP_TO` units, beyond by the normal distribution. Memory grows with n²: 8 MB for
+    `EXACT_UP_TO` units, beyond by the normal distribution. Memory grows with n²: 20 MB for
     1,000 units.
     """
     one, two = _paired(first, second, level)
