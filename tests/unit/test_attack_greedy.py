@@ -170,6 +170,22 @@ def test_the_beam_carries_on_the_best_sets():
     assert set(flat(asked[1:])) == second
 
 
+def test_a_wider_beam_asks_only_for_what_has_fewer_edits_than_the_flip_of_width_one():
+    n_edits = set()
+    for seed in range(12):
+        weights = np.random.default_rng(seed).normal(size=(30, 4))
+        score = linear_score(weights, 6.0 - linear_score(weights)([SEQUENCE])[0])
+        narrow, wide = [], []
+        found = greedy(SEQUENCE, score, asked=narrow)
+        assert greedy(SEQUENCE, score, asked=wide, beam=3) == found
+        assert wide[: len(narrow)] == narrow
+        further = [len(substitutions(SEQUENCE, c)) for c in flat(wide[len(narrow) :])]
+        # Of single edits nothing is new, and with fewer than three edits nothing can be gained.
+        assert set(further) == set(range(2, len(found.edits)))
+        n_edits.add(len(found.edits))
+    assert {2, 3} <= n_edits
+
+
 def test_no_candidate_is_asked_about_twice():
     for beam in (1, 2, 5):
         asked = []
