@@ -72,6 +72,10 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"run": {"attacks": ["transfer"]}, "attacks": {"transfer": {"attack": "latent_pgd"}}},
         'config, attacks/transfer/attack, "latent_pgd": only an attack in DNA space has ',
     ),
+    "attack named as something else": (
+        {"run": {"attacks": ["certify"]}, "attacks": {"certify": {"kind": "greedy"}}},
+        "config, attacks/certify: this is what a row of the table worst_case is called",
+    ),
     "pairs and more": (
         {"certify": {"max_edits": 3}},
         "config, certify/max_edits, 3: this has to be at most 2;",

@@ -99,14 +99,23 @@ rule draw_figures:
     input:
         attacks=attack_tables(),
         robust_accuracy="<results>/tables/robust_accuracy.csv",
+        worst_case="<results>/tables/worst_case.csv",
+        certify="<results>/tables/certify.csv",
+        transfer="<results>/tables/transfer.csv",
+        latent="<results>/tables/latent.csv",
+        interpretability="<results>/tables/interpretability.csv",
         code=code("draw_figures"),
     output:
-        robust_accuracy=figure(
-            "robust_accuracy", "Robust accuracy", "robust_accuracy_curve"
-        ),
+        robust_accuracy=figure("robust_accuracy", "Robust accuracy", "worst_case_curve"),
+        queries=figure("queries", "Robust accuracy over queries"),
         edits_per_success=figure("edits_per_success", "Edits per success"),
         confidence=figure("confidence", "Confidence before and after"),
         edit_positions=figure("edit_positions", "Where the edits fall"),
+        interpretability=figure(
+            "interpretability", "What the edits change", "interpretability_figure"
+        ),
+        transfer=figure("transfer", "Transfer between models", "transfer_matrix"),
+        latent=figure("latent", "Outside DNA space", "latent_curve"),
     log:
         "<logs>/draw_figures.log",
     conda:

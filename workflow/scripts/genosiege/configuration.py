@@ -15,6 +15,8 @@ RUN_CATALOGUES = ("tasks", "encoders", "attacks")
 
 DNA_KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
 """Kinds of attacks whose adversaries are DNA."""
+RESERVED_ATTACKS = ("certify", "worst_case")
+"""Names that tables have for other things."""
 LATENT_KINDS = ("latent_fgsm", "latent_pgd")
 """Kinds of attacks in embedding space."""
 
@@ -125,6 +127,11 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
 
 def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None:
     attack = catalogue[name]
+    if name in RESERVED_ATTACKS:
+        raise InputError(
+            f'config, {place(["attacks", name])}: this is what a row of the table worst_case is '
+            "called that is no single attack; choose another name."
+        )
     if attack["kind"] == "variants" and not (folder / attack["path"]).is_file():
         raise InputError(
             f'config, {place(["attacks", name, "path"])}, "{attack["path"]}": there is no such '
