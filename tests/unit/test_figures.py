@@ -207,9 +207,7 @@ def test_worst_case_of_several_models_is_their_mean() -> None:
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx(expected.tolist())
 
 
-@pytest.mark.parametrize(
-    ("unknown", "words"), [(0, ["exact"]), (15, ["between these bounds", "exact"])]
-)
+@pytest.mark.parametrize(("unknown", "words"), [(0, ["exact"]), (15, ["bounds", "exact"])])
 def test_certified_values_are_points_or_ranges(
     unknown: int, words: list[str], tmp_path: Path
 ) -> None:
@@ -219,8 +217,8 @@ def test_certified_values_are_points_or_ranges(
     figure = robust_accuracy(results, worst_case.worst_case_table(results), certified)
 
     text = text_of(figure, tmp_path / "figure.svg")
-    assert [f"certified: {word}" in text for word in ("between these bounds", "exact")] == [
-        word in words for word in ("between these bounds", "exact")
+    assert [f"certified: {word}" in text for word in ("bounds", "exact")] == [
+        word in words for word in ("bounds", "exact")
     ]
     lines = figure.axes[0].lines
     (diamonds,) = [line for line in lines if line.get_marker() == "D"]

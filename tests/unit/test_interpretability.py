@@ -328,6 +328,17 @@ def test_samples_without_replacement_are_distinct_and_uniform() -> None:
             assert np.abs(counts / 6000 * size - 1).max() < 0.12
 
 
+def test_the_caption_defines_every_column_and_feature() -> None:
+    caption = (Path(__file__).parents[2] / "workflow/report/interpretability.rst").read_text()
+    found = chance_result(6)
+    importance = {name: np.arange(LENGTH, dtype=float) for name in found.rows["id"]}
+
+    table = table_of(found, certificates=[certificate(importance)])
+
+    named = [*table, *table["feature"].unique(), "share", "top_decile", "auroc"]
+    assert [name for name in named if f"``{name}``" not in caption] == []
+
+
 def test_a_certificate_without_importance_is_refused() -> None:
     without = certificate({"test:0": np.ones(LENGTH)})
     without = without._replace(rows=without.rows.drop(columns="importance"))

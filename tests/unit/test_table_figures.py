@@ -149,7 +149,11 @@ FULL = {
 )
 def test_figures_say_that_there_is_nothing(name: str, words: str, tmp_path: Path) -> None:
     # As read back from a file, where an empty table has no types.
-    assert words in text_of(EMPTY[name](), tmp_path / "figure.svg")
+    figure = EMPTY[name]()
+
+    assert words in text_of(figure, tmp_path / "figure.svg")
+    # Wide enough for the words: a letter is less than 0.1 inch.
+    assert figure.get_figwidth() > 0.1 * len(words)
 
 
 @pytest.mark.parametrize("name", FULL)

@@ -170,9 +170,13 @@ def _draw_certified(ax: Axes, lines: pd.DataFrame) -> None:
                 label="certified: exact",
             )  # fmt: skip
         else:
-            name = "certified: between these bounds"
+            name = "certified: bounds"
             ax.vlines(k, low, high, color=BLACK, lw=6, alpha=0.5, zorder=4, label=name)
-    ax.legend(loc="upper right", frameon=False, fontsize=9, handlelength=1.2)
+    # Below the panel, as no place inside is free of curves for sure.
+    ax.legend(
+        loc="upper right", bbox_to_anchor=(1.0, -0.16), ncols=2, frameon=False, fontsize=9,
+        handlelength=1.2,
+    )  # fmt: skip
 
 
 def _draw_steps(ax: Axes, rows: pd.DataFrame, look: Look) -> tuple[float, float, str]:

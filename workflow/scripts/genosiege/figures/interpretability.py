@@ -67,7 +67,7 @@ def folds(table: pd.DataFrame) -> Figure:
     table = table.sort_values("level", key=lambda levels: levels.map(order), kind="stable")
     if table.empty:
         nothing = "no attack succeeded: there is nothing to interpret"
-        return panels(0, width=7.0, height=3.0, empty=nothing)[0]
+        return panels(0, 1.0, 1.0, empty=nothing)[0]
     look = looks(table["attack"].astype(str))
     models = [(key, _columns(rows), rows) for key, rows in table.groupby(MODEL, sort=True)]
     heights = [
@@ -76,12 +76,13 @@ def folds(table: pd.DataFrame) -> Figure:
     ]
     # Above each model stand its name and the legend.
     heights = [height + 0.8 for height in heights]
-    figure = Figure(figsize=(4.0 * max(len(columns) for _, columns, _ in models), sum(heights)))
+    n_columns = max(len(columns) for _, columns, _ in models)
+    figure = Figure(figsize=(4.0 * n_columns, sum(heights)))
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     parts = np.ravel(figure.subfigures(len(models), 1, squeeze=False, height_ratios=heights))
     for part, (key, columns, rows) in zip(parts, models, strict=True):
         used = {attack: look[attack] for attack in look if attack in set(rows["attack"])}
-        _draw_model(part, columns, used)
+        _draw_model(part, columns, n_columns, used)
         task, encoder, stage, split = map(str, key)
         part.suptitle(
             f"{title(task, encoder, stage)} · {split} sequences", x=0.01, ha="left",
@@ -96,7 +97,11 @@ def _columns(rows: pd.DataFrame) -> list[list[Block]]:
     named = rows.assign(block=rows["feature"])
     agreement = rows["feature"] == "mutagenesis_agreement"
     named.loc[agreement, "block"] = rows.loc[agreement, "level"]
-    words = {"share": "transitions", "top_decile": "among the\ntop 10 %", "auroc": "ranking"}
+    words = {
+        "share": "transitions",
+        "top_decile": "among the\ntop 10 %",
+        "auroc": "edited against\nunedited",
+    }
     named["level"] = rows["level"].astype(str).replace(words).str.replace("_", " ")
     columns = [
         [Block(label, name == "auroc", named[named["block"] == name]) for name, label in column]
@@ -105,8 +110,10 @@ def _columns(rows: pd.DataFrame) -> list[list[Block]]:
     return [blocks for column in columns if (blocks := [b for b in column if len(b.rows)])]
 
 
-def _draw_model(part: SubFigure, columns: list[list[Block]], look: Mapping[str, Look]) -> None:
-    outer = part.add_gridspec(1, len(columns))
+def _draw_model(
+    part: SubFigure, columns: list[list[Block]], n_columns: int, look: Mapping[str, Look]
+) -> None:
+    outer = part.add_gridspec(1, n_columns)
     total = max(sum(block.height(len(look)) for block in column) for column in columns)
     for place, column in enumerate(columns):
         ratios = [block.height(len(look)) for block in column]

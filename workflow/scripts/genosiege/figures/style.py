@@ -47,6 +47,9 @@ STYLE = {
     "hatch.linewidth": 0.6,
 }
 
+EMPTY_SIZE = (7.0, 3.0)
+"""Inches: a figure without panels has room for a sentence."""
+
 LABEL_GAP = 0.066
 """Least distance of labels beside a panel, as a share of its height."""
 
@@ -165,7 +168,7 @@ def panels(
     # Four panels stand two by two.
     columns = min(n, columns or (2 if n == 4 else 3))
     rows = -(-n // max(columns, 1))
-    figure = Figure(figsize=(width * max(columns, 1), height * max(rows, 1)))
+    figure = Figure(figsize=(width * columns, height * rows) if n else EMPTY_SIZE)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     if n == 0:
         say(figure.subplots(), empty)
