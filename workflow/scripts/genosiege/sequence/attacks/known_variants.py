@@ -7,7 +7,6 @@ import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -40,7 +39,7 @@ class Variant:
     alt: str
     place: str = field(compare=False)
 
-    @cached_property
+    @functools.cached_property
     def edits(self) -> dict[int, str]:
         """Its substitutions: positions where `ref` and `alt` differ, ascending."""
         pairs = zip(self.ref, self.alt, strict=True)
