@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
-from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
+from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes, pareto
 from genosiege.sequence.attacks.pruning import flipped, prune
-from genosiege.sequence.attacks.sparse import Operators
+from genosiege.sequence.attacks.sparse import Operators, Proposed
 
 log = logging.getLogger(__name__)
-
-# Draws of a new candidate before the space counts as searched through.
-_MOST_TRIES = 30
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,8 @@ class Options:
     objective : str
         `margin`: the fall of the margin, which does not saturate; `weighted`: `weights.drop`
         times the fall of the confidence. Both less `weights.edit` for each edit and
-        `weights.bio` times what is missing to full plausibility.
+        `weights.bio` times what is missing to full plausibility. `pareto`: margin, edits and
+        what is missing to full plausibility, none weighed by another (see `pareto.search`).
     confidence : str
         What `weighted` lowers: the probability of the `true_class`, or `max_softmax`.
     weights : mapping
@@ -55,7 +53,7 @@ class Options:
     query_budget : int
         Most different sequences that the model is asked about.
     stop_at_success : bool
-        End with the first flip.
+        End with the first flip; `pareto` goes on to find one of fewer edits.
     """
 
     objective: str = "margin"
@@ -74,14 +72,12 @@ class Options:
     def __post_init__(self) -> None:
         check_sizes("genetic", self)
         for name, choices in (
-            ("objective", ("margin", "weighted")),
+            ("objective", ("margin", "weighted", "pareto")),
             ("confidence", ("true_class", "max_softmax")),
         ):
             value = getattr(self, name)
             if value not in choices:
-                raise InputError(
-                    f'attack genetic, {name} "{value}": choose {" or ".join(choices)}.'
-                )
+                raise InputError(f'attack genetic, {name} "{value}": choose {", ".join(choices)}.')
         weights = {"drop": 2.0, "edit": 0.05, "bio": 0.1}
         unknown = set(self.weights) - set(weights)
         if unknown:
@@ -134,8 +130,10 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
     -------
     Found
         The best candidate ever seen; a flip is better than none, then fitness counts. A
-        flip is pruned.
+        flip is pruned. With the objective `pareto` see `pareto.search`.
     """
+    if options.objective == "pareto":
+        return (yield from pareto.search(target, options, rng))
     toolbox = _toolbox(target, options, rng)
     best = tools.HallOfFame(1, similar=lambda a, b: a.key == b.key)
     statistics = tools.Statistics(lambda individual: individual.fitness.values[1])
@@ -197,7 +195,7 @@ class _Breeder:
         self._options = options
         self._max_edits = max_edits
         self._rng = rng
-        self._seen: set[frozenset[tuple[int, str]]] = {frozenset()}
+        self._proposed = Proposed(toolbox.mutate)
         self._parents: list[Individual] = []
 
     def fresh(self, size: int) -> list[Individual]:
@@ -227,13 +225,8 @@ class _Breeder:
 
     def _novel(self, edits: Edits) -> Individual | None:
         """Mutate an edit set until it was never proposed; None where that does not end."""
-        for _ in range(_MOST_TRIES):
-            individual = Individual(edits)
-            if individual.key not in self._seen:
-                self._seen.add(individual.key)
-                return individual
-            edits = self._toolbox.mutate(edits)
-        return None
+        new = self._proposed.renew(edits)
+        return None if new is None else Individual(new)
 
 
 def _select(parents: list[Individual], size: int, rng: np.random.Generator) -> Individual:

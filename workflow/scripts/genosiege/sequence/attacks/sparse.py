@@ -1,9 +1,14 @@
 """Operators on sparse edit sets: draw, mutate, mate, and keep to the hard rules."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from genosiege.sequence.attacks import Edits
 from genosiege.sequence.constraints import Bound
+
+# Mutations of a candidate after which the space counts as searched through.
+_MOST_TRIES = 30
 
 
 class Operators:
@@ -77,3 +82,30 @@ class Operators:
             position = int(self._positions[self._rng.integers(len(self._positions))])
             if position not in taken:
                 return position
+
+
+class Proposed:
+    """All edit sets that a search has proposed, so that it proposes none of them twice.
+
+    Parameters
+    ----------
+    mutate : callable
+        Makes another edit set of one that was proposed before.
+    """
+
+    def __init__(self, mutate: Callable[[Edits], Edits]) -> None:
+        self._mutate = mutate
+        # The original needs no asking.
+        self._seen: set[frozenset[tuple[int, str]]] = {frozenset()}
+
+    def __contains__(self, edits: Edits) -> bool:
+        return frozenset(edits.items()) in self._seen
+
+    def renew(self, edits: Edits) -> Edits | None:
+        """Mutate an edit set until it is new, and note it; None where that does not end."""
+        for _ in range(_MOST_TRIES):
+            if edits not in self:
+                self._seen.add(frozenset(edits.items()))
+                return edits
+            edits = self._mutate(edits)
+        return None
