@@ -147,6 +147,19 @@ def test_the_size_of_a_chunk_is_of_no_matter(pairs: int, monkeypatch: pytest.Mon
         assert {part for part in (1, 2) if reached[index] & part} - {parts[index]} == expected
 
 
+@pytest.mark.parametrize("parts", [[1, 1, 2], [1, 2, 1], [2, 1, 1]])
+def test_relatives_that_are_connected_already_still_reach_each_other(
+    parts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One row at a time: the first connects the other two, which have not met.
+    monkeypatch.setattr(leakage, "_CHUNK_PAIRS", 1)
+    rows = [draw(np.random.default_rng(7), 9) + tail for tail in ("AA", "CC", "GG")]
+
+    reach = leakage.find(rows, SMALL).reach(np.array(parts, dtype=np.uint8))
+
+    assert (reach.blocks | np.array(parts, dtype=np.uint8)).tolist() == [3, 3, 3]
+
+
 def test_a_chain_of_relatives_is_one_group() -> None:
     text = draw(np.random.default_rng(0), 400)
     chain = [text[start : start + 100] for start in range(0, 301, 30)]
