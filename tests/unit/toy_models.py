@@ -12,7 +12,7 @@ from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Found, Steps, Target, genetic
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.encoders import SequenceModel
-from genosiege.sequence.networks import Classifier, Encoder
+from genosiege.sequence.networks import Classifier, Encoder, OneHot
 from genosiege.sequence.tokenizer import CharacterTokenizer
 
 BASES = "ACGT"
@@ -33,10 +33,16 @@ class Linear(Encoder):
         super().__init__()
         self.width = weights.shape[2]
         self.weights = nn.Parameter(torch.as_tensor(weights, dtype=torch.float32))
+        self.one_hot = OneHot(len(LETTERS), len(LETTERS))
+
+    @property
+    def embedding(self) -> nn.Module:
+        return self.one_hot
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        scores = self.weights[torch.arange(input_ids.shape[1]), input_ids]
-        return (scores * attention_mask[..., None]).sum(dim=1)
+        # One product is the weight and the others are zeros: the sum is exact.
+        products = self.one_hot(input_ids)[..., None] * self.weights[: input_ids.shape[1]]
+        return (products.sum(dim=2) * attention_mask[..., None]).sum(dim=1)
 
 
 class KilledError(Exception):
@@ -65,6 +71,10 @@ class Spy(Encoder):
         copied = Spy(copy.deepcopy(self.encoder, memo), self.dies_after)
         copied.forwards = self.forwards  # shared: an oracle works on a copy
         return copied
+
+    @property
+    def embedding(self) -> nn.Module:
+        return self.encoder.embedding
 
     @property
     def rows(self) -> list[str]:

@@ -36,6 +36,16 @@ def true_class_probabilities(
     return np.asarray(probabilities[np.arange(len(logits)), labels])
 
 
+class WithSlopes(tuple[str, ...]):
+    """A proposal of candidates that asks for the slopes of the margin as well.
+
+    The strings are charged like any others, and each gradient is counted. It is the one
+    question that only a white-box attack asks.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Answers:
     """Logits of the first candidates of a proposal, as many as the budget let through.
@@ -48,11 +58,16 @@ class Answers:
         The true class of the sequence under attack.
     exhausted : bool
         Whether the query budget ended before the last candidate.
+    slopes : tuple of ndarray, or None
+        Where the proposal was `WithSlopes`: for each answered candidate an array of float64,
+        shape (length, 4), with the first-order estimate of the change of its margin when a
+        position becomes A, C, G, T; 0 for the base that is there, and everywhere at an N.
     """
 
     logits: NDArray[np.float32]
     label: int
     exhausted: bool
+    slopes: tuple[NDArray[np.float64], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.logits)

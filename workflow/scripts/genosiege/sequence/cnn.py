@@ -14,7 +14,7 @@ from torch import nn
 
 from genosiege.errors import InputError
 from genosiege.sequence.encoders import Location
-from genosiege.sequence.networks import Encoder
+from genosiege.sequence.networks import Encoder, OneHot
 from genosiege.sequence.tokenizer import CharacterTokenizer, Tokenizer
 
 _BASES = 4
@@ -88,11 +88,17 @@ class ResidualCnn(Encoder):
         super().__init__()
         a = self.architecture = architecture
         self.width = 2 * a.channels
+        self.one_hot = OneHot(_BASES + 1, _BASES)
         self.stem = nn.Conv1d(_BASES, a.channels, _MOTIF, padding="same")
         self.blocks = nn.ModuleList(
             _Block(a.channels, a.kernel_size, 2**i) for i in range(a.blocks)
         )
         self.norm = nn.BatchNorm1d(a.channels)
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The one-hot code of nucleotides; N and padding are zeros."""
+        return self.one_hot
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give features of shape (B, 2 · channels): mean and maximum over positions.
@@ -104,9 +110,8 @@ class ResidualCnn(Encoder):
         attention_mask : Tensor of bool, shape (B, T)
             True at real positions.
         """
-        precision = self.stem.weight.dtype
-        one_hot = F.one_hot(input_ids, _BASES + 1)[..., :_BASES].transpose(1, 2).to(precision)
-        real = attention_mask.unsqueeze(1).to(precision)
+        one_hot = self.one_hot(input_ids).transpose(1, 2)
+        real = attention_mask.unsqueeze(1).to(one_hot.dtype)
         hidden = F.relu(self.stem(one_hot)) * real
         hidden = F.max_pool1d(hidden, _POOL, ceil_mode=True)
         real = F.max_pool1d(real, _POOL, ceil_mode=True)

@@ -256,6 +256,11 @@ class DnaBert2(nn.Module):
         with torch.device("meta"):
             return cls(architecture)
 
+    @property
+    def embedding(self) -> nn.Module:
+        """The table of word embeddings, which precedes everything else."""
+        return self.embeddings.word_embeddings
+
     def initialise(self, generator: torch.Generator) -> None:
         """Draw all weights as BERT does: N(0, 0.02²), biases 0, norms 1."""
         for module in self.modules():

@@ -6,14 +6,23 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from torch import nn
 
 from genosiege.errors import InputError
 from genosiege.sequence.encoders import Location, keeps_own_head
 from genosiege.sequence.networks import Classifier, Encoder, Pooled
-from genosiege.sequence.tokenizer import BpeTokenizer, Tokenizer, Tokens
+from genosiege.sequence.tokenizer import (
+    BpeTokenizer,
+    Spans,
+    Tokenizer,
+    Tokens,
+    joined_spans,
+    laid_end_to_end,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +57,34 @@ class HubTokenizer:
         )
         return Tokens.from_lists(encoded["input_ids"])
 
+    def encode_spans(self, sequences: Sequence[str]) -> tuple[Tokens, Spans]:
+        """Give the token ids, and which bases each stands for.
+
+        Raises
+        ------
+        InputError
+            If the tokenizer cannot tell.
+        """
+        if self._backend.is_fast:
+            encoded = self._backend(
+                list(sequences), return_attention_mask=False, return_offsets_mapping=True
+            )
+            return Tokens.from_lists(encoded["input_ids"]), joined_spans(encoded["offset_mapping"])
+        tokens = self.encode(sequences)
+        spans = laid_end_to_end(tokens, self._n_bases(), sequences)
+        if spans is None:
+            raise InputError(
+                "this encoder's tokenizer does not tell which bases a token stands for; "
+                "attack it without gradients."
+            )
+        return tokens, spans
+
+    def _n_bases(self) -> NDArray[np.int64]:
+        names = self._backend.convert_ids_to_tokens(list(range(self.vocab_size)))
+        special = set(self._backend.all_special_tokens) - {self._backend.unk_token}
+        lengths = {self._backend.unk_token: 1} | dict.fromkeys(special, 0)
+        return np.array([lengths.get(name, len(name)) for name in names], dtype=np.int64)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write `tokenizer.json`, where this tokenizer has that form."""
         if not self._backend.is_fast:
@@ -62,6 +99,10 @@ class _Hidden(nn.Module):
         super().__init__()
         self.network = network
         self._longest = _longest(network)
+
+    @property
+    def embedding(self) -> nn.Module:
+        return cast(nn.Module, cast(Any, self.network).get_input_embeddings())
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         _check_length(input_ids, self._longest)
@@ -89,6 +130,11 @@ class OwnHead(Classifier):
         # In a tuple, lest its weights be registered a second time.
         self._whole = (network,)
         self._longest = _longest(network)
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The checkpoint's input embeddings."""
+        return cast(nn.Module, cast(Any, self._whole[0]).get_input_embeddings())
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give logits of shape (B, C), always float32."""

@@ -3,6 +3,7 @@
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from genosiege.errors import InputError
@@ -16,6 +17,37 @@ class Encoder(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give the features; positions where `attention_mask` is False have no influence."""
         raise NotImplementedError
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The module that makes vectors (B, T, h) of token ids (B, T), called once a forward.
+
+        What gradients are taken of: nothing before it can be differentiated.
+        """
+        raise NotImplementedError
+
+
+class OneHot(nn.Module):
+    """An embedding without weights: id i becomes the unit vector i, or zeros beyond the last.
+
+    Parameters
+    ----------
+    n_ids : int
+        Number of ids.
+    width : int
+        Length of a vector; ids from `width` on have none of their own.
+    """
+
+    table: torch.Tensor
+
+    def __init__(self, n_ids: int, width: int) -> None:
+        super().__init__()
+        # A constant: it follows the device and the precision, but is not stored.
+        self.register_buffer("table", torch.eye(n_ids, width), persistent=False)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Give unit vectors of shape (..., `width`)."""
+        return F.embedding(input_ids, self.table)
 
 
 class Classifier(nn.Module):
@@ -43,6 +75,11 @@ class Classifier(nn.Module):
         """Give logits of shape (B, C), always float32."""
         features = self.encoder(input_ids, attention_mask).float()
         return cast(torch.Tensor, self.head(features))
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The encoder's embedding of token ids; see `Encoder.embedding`."""
+        return cast(Encoder, self.encoder).embedding
 
     def lower_precision(self, dtype: torch.dtype) -> None:
         """Cast the encoder's weights; the head, which costs nothing, stays in float32."""
@@ -81,6 +118,11 @@ class Pooled(Encoder):
         self.network = network
         self.width = width
         self.pooling = pooling
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The network's own embedding of token ids."""
+        return cast(nn.Module, self.network.embedding)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give features of shape (B, width)."""

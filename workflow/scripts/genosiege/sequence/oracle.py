@@ -3,13 +3,13 @@
 An attack is a generator that yields candidates and receives `Answers`. The oracle drives
 one such generator per sequence and attack seed (a `Search`), keeps what it has already
 answered, charges each search for its unique queries and stops answering when its budget
-is spent.
+is spent. A white-box attack asks `WithSlopes`, and is told gradients too, each one counted.
 """
 
 import copy
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.errors import InputError
-from genosiege.sequence.answers import Answers, margins
+from genosiege.sequence.answers import Answers, WithSlopes, margins
 from genosiege.sequence.encoders import SequenceModel
+from genosiege.sequence.gradients import Slope, Slopes
 from genosiege.sequence.journal import Journal
 from genosiege.sequence.networks import Classifier
 
@@ -132,9 +133,12 @@ class Oracle:
         self._tokenizer = model.tokenizer
         n_parameters = sum(p.numel() for p in model.classifier.parameters())
         self.precision = runtime.choose_precision(precision, self.device, n_parameters)
-        # Copies, so that the caller's model keeps its mode, device and precision.
-        self._exact = copy.deepcopy(model.classifier).eval().to(self.device)
+        # Copies, so that the caller's model keeps its mode, device and precision; made for
+        # gradients too, which tensors of the inference mode would not give.
+        with torch.inference_mode(False):
+            self._exact = copy.deepcopy(model.classifier).eval().to(self.device)
         self._classifier = self._exact
+        self._slope: Slope | None = None
         if self.precision == "bf16":
             self._classifier = copy.deepcopy(self._exact)
             # Weights are cast once; autocast would cast them again in every forward.
@@ -160,6 +164,28 @@ class Oracle:
         unique = list(dict.fromkeys(sequences))
         rows = dict(zip(unique, self._forward(unique), strict=True))
         return np.array([rows[s] for s in sequences], np.float32).reshape(-1, self.n_classes)
+
+    def slopes(self, sequences: Sequence[str], labels: Sequence[int]) -> list[Slopes]:
+        """Estimate to first order what each substitution does to the margins, uncounted.
+
+        The gradients are those of the exact classifier, in fp32, also where the answers are
+        in bf16.
+
+        Returns
+        -------
+        list of ndarray of float64, shape (length, 4)
+            See `Answers.slopes`.
+        """
+        self._slope = self._slope or Slope(self._exact, self._tokenizer, self.device)
+        asked = list(zip(sequences, labels, strict=True))
+        unique = sorted(set(asked))
+        found: dict[tuple[str, int], Slopes] = {}
+        for start in range(0, len(unique), _CHUNK):
+            chunk = unique[start : start + _CHUNK]
+            texts, classes = [text for text, _ in chunk], [label for _, label in chunk]
+            computed = self._slope(texts, classes, lambda n: batches(n, self.batch_size))
+            found.update(zip(chunk, computed, strict=True))
+        return [found[question] for question in asked]
 
     def run(
         self, searches: Iterable[Search[Outcome]], journal: Journal | None = None
@@ -191,15 +217,47 @@ class Oracle:
         while pending:
             fresh = [search.unknown(candidates) for search, candidates in pending]
             self._answer([search for search, _ in pending], fresh, journal)
+            charged = [
+                search.charge(candidates, len(new), self.n_classes)
+                for (search, candidates), new in zip(pending, fresh, strict=True)
+            ]
             following = []
-            for (search, candidates), new in zip(pending, fresh, strict=True):
-                answers = search.charge(candidates, len(new), self.n_classes)
+            for (search, _), answers in zip(
+                pending, self._with_slopes(pending, charged), strict=True
+            ):
                 try:
                     following.append((search, search.steps.send(answers)))
                 except StopIteration as end:
                     search.known.clear()
                     yield search, end.value
             pending = following
+
+    def _with_slopes(
+        self,
+        pending: list[tuple[Search[Outcome], Sequence[str]]],
+        charged: list[Answers],
+    ) -> list[Answers]:
+        """Add slopes to the answers of those who asked for them, and count the gradients."""
+        if not any(isinstance(candidates, WithSlopes) for _, candidates in pending):
+            return charged
+        asked = [
+            list(candidates[: len(answers)]) if isinstance(candidates, WithSlopes) else None
+            for (_, candidates), answers in zip(pending, charged, strict=True)
+        ]
+        questions = [
+            (text, search.label)
+            for (search, _), texts in zip(pending, asked, strict=True)
+            for text in texts or ()
+        ]
+        slopes = iter(self.slopes([t for t, _ in questions], [label for _, label in questions]))
+        added = []
+        for (search, _), texts, answers in zip(pending, asked, charged, strict=True):
+            if texts is None:
+                added.append(answers)
+                continue
+            search.n_gradients += len(set(texts))
+            added.append(replace(answers, slopes=tuple(next(slopes) for _ in texts)))
+        return added
 
     def _answer(
         self,
