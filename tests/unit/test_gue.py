@@ -192,10 +192,11 @@ def test_sixty_thousand_rows_take_seconds(csv):
     body = "".join(f"{row.tobytes().decode()},{index % 2}\n" for index, row in enumerate(letters))
     path = csv("sequence,label\n" + body)
 
-    started = time.perf_counter()
+    # Not by the clock on the wall, as other work may weigh on the machine.
+    started = time.process_time()
     gue.prepare(dict.fromkeys(gue.SPLITS, path))
 
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 10
 
 
 # Leakage and the grouped split --------------------------------------------------------
@@ -263,6 +264,10 @@ def test_the_grouped_split_lets_no_relatives_cross(leaking):
 
     assert len(crossing(official.tables, blocks=6)) == 3
     assert crossing(found.tables, blocks=6) == set()
+    leakage = found.card["leakage"]
+    for name in gue.SPLITS:
+        assert min(leakage["official"][name]["relatives_in"]["others"].values()) > 0
+        assert set(leakage["used"][name]["relatives_in"]["others"].values()) == {0}
     sizes = {name: len(table) for name, table in found.tables.items()}
     assert sizes == {"train": 400, "dev": 80, "test": 120}
     for name, table in found.tables.items():
@@ -280,7 +285,9 @@ def test_the_grouped_split_keeps_ids_and_rows(leaking):
         for prepared in (official, found)
     )
     assert before == after
-    assert {row.split(":")[0] for row in found.tables["test"]["id"]} != {"test"}
+    # A random division, not one by the order of the rows: 400 of 600 rows come from train.
+    for table in found.tables.values():
+        assert 0.5 < table["id"].str.startswith("train:").mean() < 0.85
     again = gue.prepare(leaking, split="grouped")
     assert all(found.tables[name].equals(again.tables[name]) for name in gue.SPLITS)
 

@@ -255,6 +255,17 @@ def test_groups_depend_on_neither_order_nor_call() -> None:
     assert pd.unique(first).tolist() == list(range(len(set(first))))
 
 
+def test_stretches_across_the_chunks_of_a_hashing_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from genosiege.data import windows
+
+    rows = family(np.random.default_rng(13), 60)
+    monkeypatch.setattr(windows, "_CHUNK", 7)
+
+    assert partition(leakage.find(rows, SMALL).groups()) == components(rows, SMALL)
+
+
 def test_hashes_that_collide_join_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from genosiege.data import windows
 
