@@ -116,21 +116,18 @@ def shards(wildcards):
 
 
 def local_table(wildcards):
-    """Name the local file of a split, so that a changed file is read again.
+    """Name what of a local split exists, so that a changed one is read again.
 
-    One that is absent is left to the job, which says so in one line.
+    What is absent is left to the job, which says so in one line.
     """
     source = config["tasks"][wildcards.task]["source"]
-    if source["kind"] != "path":
-        return []
-    path = source["path"].replace("{split}", wildcards.split)
-    return [path] if os.path.isfile(path) else []
+    return download.local_inputs(source, wildcards.split)
 
 
 def own_names(wildcards):
     """Map the splits of a local task to the user's own files, which errors name."""
     source = config["tasks"][wildcards.task]["source"]
-    if source["kind"] != "path":
+    if source["kind"] != "path" or source["layout"] == "class_folders":
         return {}
     return {
         split: source["path"].replace("{split}", split)
@@ -148,9 +145,13 @@ def local_encoder(wildcards):
 
 
 def download_code(wildcards):
-    """List the code of a download; a change of the simulation refetches nothing else."""
-    kind = config["tasks"][wildcards.task]["source"]["kind"]
-    return code("download_task", *["genosiege.data.simulate"] * (kind == "simulate"))
+    """List the code of a download; a change of another source's reader refetches nothing."""
+    source = config["tasks"][wildcards.task]["source"]
+    if source["kind"] == "simulate":
+        return code("download_task", "genosiege.data.simulate")
+    if source.get("layout") == "class_folders":
+        return code("download_task", download.CLASS_FOLDERS)
+    return code("download_task")
 
 
 # Inputs of classifier.smk -------------------------------------------------------------

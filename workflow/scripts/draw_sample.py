@@ -1,13 +1,13 @@
 """Draw the fixed sample of a split that every attack uses."""
 
 from genosiege import files, runtime
-from genosiege.data import gue
+from genosiege.data import sampling
 from genosiege.sequence import tables
 
 with runtime.script(snakemake.log[0]):
     split = tables.read(snakemake.input.split, tables.SAMPLE_COLUMNS)
     rng = runtime.stream("attack sample", snakemake.wildcards.split)
-    rows = gue.stratified_rows(
+    rows = sampling.stratified_rows(
         split["label"].to_numpy(), snakemake.params.attack_samples, rng, "attack_samples"
     )
     files.write_parquet(split.iloc[rows], snakemake.output.sample)
