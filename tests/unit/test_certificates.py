@@ -10,7 +10,7 @@ from toy_models import KilledError, Linear, Spy, apply, linear_weights, random_s
 
 from genosiege import files
 from genosiege.errors import InputError
-from genosiege.sequence import certificates, encoders
+from genosiege.sequence import certificates, encoders, enumeration
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.journal import Journal, fingerprint
 from genosiege.sequence.networks import Encoder
@@ -268,8 +268,8 @@ N_LEADING = 12
 @pytest.fixture
 def long_ones(monkeypatch):
     """Sequences with more positions than leading edits, though short, so that this is fast."""
-    assert certificates.LEADING == 40
-    monkeypatch.setattr(certificates, "LEADING", N_LEADING)
+    assert enumeration.LEADING == 40
+    monkeypatch.setattr(enumeration, "LEADING", N_LEADING)
     encoder = Tangled(8, LONG)
     sample = make_sample(encoder, n=12, length=LONG, wrong=(0,), margin=0.8)
     return encoder, sample
@@ -416,8 +416,8 @@ def test_the_answers_about_pairs_are_forgotten(monkeypatch, long_ones, batching)
 
     monkeypatch.setattr(Search, "charge", charge)
     monkeypatch.setattr(Search, "__eq__", object.__eq__)
-    monkeypatch.setattr(certificates, "_CHUNK", 100)
-    monkeypatch.setattr(certificates, "_TOGETHER", 3)
+    monkeypatch.setattr(enumeration, "_CHUNK", 100)
+    monkeypatch.setattr(enumeration, "_TOGETHER", 3)
     table = certified(encoder, sample, max_edits=2, compute={"batching": batching})
     assert table["n_tried"].max() == 9 * LONG * (LONG - 1) / 2 > 1600
     assert max(held) <= (100 if batching == "per_sequence" else 3 * 100)
@@ -437,7 +437,7 @@ OPTIONS = {"max_edits": 2, "pairs_length": LONG - 1, "pairs_samples": 3}
 
 @pytest.mark.parametrize("dies_after", [2, 5, 9, 30, 60])
 def test_a_resumed_job_ends_with_the_same_table(tmp_path, monkeypatch, dies_after):
-    monkeypatch.setattr(certificates, "_CHUNK", 256)
+    monkeypatch.setattr(enumeration, "_CHUNK", 256)
     sample, undisturbed = killed_sample(), spy_on()
     table = certified(undisturbed, sample, **OPTIONS)
     n_originals = 1  # forwards that ask about the originals, anew in each attempt
