@@ -227,7 +227,7 @@ class _Estimates:
         self._products = self._squares = 0.0
 
     def effects(self, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expected change of the margin by each substitution, shape (length, 4)."""
+        """Give the expected change of the margin by each substitution, shape (length, 4)."""
         share = self._products / self._squares if self._squares else 1.0
         believed = float(np.clip(share, _LEAST_BELIEF, 1.0)) * slopes
         return np.where(np.isnan(self._measured), believed, self._measured)
