@@ -9,8 +9,9 @@ from toy_models import Linear, Spy, linear_weights, random_sequence, wrap
 
 from genosiege.errors import InputError
 from genosiege.sequence import dnabert2_encoder, encoders
-from genosiege.sequence.answers import Answers, margins
+from genosiege.sequence.answers import Answers, WithSlopes, margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
+from genosiege.sequence.journal import Journal
 from genosiege.sequence.oracle import Oracle, Search, batches
 from genosiege.sequence.tokenizer import BpeTokenizer
 
@@ -233,6 +234,85 @@ def test_no_search_spends_more_than_its_budget(budget, proposals, batching):
         assert answers.exhausted == (len(prefix) < len(proposal))
     assert found.n_queries_unique == len(paid) == len(spy.rows) <= budget
     assert found.n_queries == sum(len(answers) for answers in got)
+
+
+# Slopes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batching", ["per_sequence", "lockstep"])
+def test_slopes_are_told_to_who_asks_and_counted(spy, sequences, batching):
+    a, b, c = sequences[:3]
+    model = wrap(spy)
+    asking_one = Search("x", 1, 100, asking([a], WithSlopes([a, b, a]), [c], WithSlopes([c])))
+    asking_none = Search("y", 0, 100, asking([a, b]))
+
+    done = run(model, [asking_one, asking_none], batching=batching)
+
+    found, got = done["x"]
+    assert [answers.slopes is None for answers in got] == [True, False, True, False]
+    # Each string is a query like any other; each gradient counts once in a proposal.
+    assert (found.n_queries, found.n_queries_unique, found.n_gradients) == (6, 3, 3)
+    expected = oracle(model).slopes([a, b, a, c], [1] * 4)
+    for slope, wanted in zip([*got[1].slopes, *got[3].slopes], expected, strict=True):
+        np.testing.assert_allclose(slope, wanted, atol=1e-6)
+    assert got[1].slopes[1].shape == (len(b), 4)
+    other, got = done["y"]
+    assert (other.n_gradients, got[0].slopes) == (0, None)
+
+
+def test_the_classes_of_two_searches_give_opposite_slopes(spy, sequences):
+    searches = [Search(str(i), i, 9, asking(WithSlopes(sequences[:2]))) for i in (0, 1)]
+    done = run(wrap(spy), searches, batching="lockstep")
+    for one, other in zip(*(done[str(i)][1][0].slopes for i in (0, 1)), strict=True):
+        np.testing.assert_allclose(one, -other, atol=1e-6)
+        assert np.abs(one).max() > 0
+
+
+def test_what_the_budget_does_not_answer_has_no_slopes(spy, sequences):
+    a, b, c = sequences[:3]
+    search = Search("x", 0, 2, asking(WithSlopes([a, b, c]), WithSlopes([c]), WithSlopes([b])))
+
+    found, got = run(wrap(spy), [search])["x"]
+
+    assert [len(answers.slopes) for answers in got] == [2, 0, 1]
+    assert [answers.exhausted for answers in got] == [True, True, False]
+    assert (found.n_queries_unique, found.n_gradients) == (2, 3)
+
+
+def test_a_bf16_search_has_slopes_in_fp32(real_model, sequences):
+    exact = oracle(real_model).slopes(sequences[:5], [0] * 5)
+    coarse = oracle(real_model, precision="bf16")
+    search = Search("x", 0, 100, asking(sequences[:7], WithSlopes(sequences[:5])))
+
+    ((_, got),) = coarse.run([search])
+
+    assert coarse.precision == "bf16"
+    for slope, wanted in zip(got[1].slopes, exact, strict=True):
+        np.testing.assert_array_equal(slope, wanted)
+
+
+@pytest.mark.parametrize("batching", ["per_sequence", "lockstep"])
+def test_a_replay_out_of_a_journal_has_the_same_slopes(real_model, sequences, batching, tmp_path):
+    def searches():
+        return [
+            Search(str(i), 0, 9, asking(sequences[i : i + 4], WithSlopes([sequences[i]])))
+            for i in range(3)
+        ]
+
+    def attempt():
+        journal = Journal(tmp_path, "job")
+        found = oracle(real_model, batching=batching).run(searches(), journal)
+        done = {search.key: (search.n_gradients, got) for search, got in found}
+        journal.save()
+        return done
+
+    first, again = attempt(), attempt()
+
+    for key, (n_gradients, got) in first.items():
+        assert again[key][0] == n_gradients == 1
+        for answers, replayed in zip(got, again[key][1], strict=True):
+            np.testing.assert_array_equal(answers.logits, replayed.logits)
+        np.testing.assert_array_equal(got[1].slopes[0], again[key][1][1].slopes[0])
 
 
 # Batching -----------------------------------------------------------------------------
