@@ -174,6 +174,7 @@ class Slope:
             # A base is a token of its own, so nothing but that token changes.
             ids = segmented.ids
             slopes = effect[:, : len(BASES)] - effect[np.arange(len(ids)), ids][:, None]
+            # An N is no base, and is never edited.
             slopes[ids >= len(BASES)] = 0.0
             return slopes
         return bridged(self._tokenizer, sequence, segmented, effect)
@@ -184,11 +185,10 @@ def bridged(
 ) -> Slopes:
     """Lead the gradient at tokens back to bases, for any tokenizer.
 
-    A substitution changes the token it falls into and may move the borders of its
-    neighbours, so each of the 3 L mutants is tokenized anew. Gradient and embedding are
-    then compared base by base: a base of the sequence holds an equal share of its token's
-    gradient, and a change of the token that covers it, from `old` to `new`, has the effect
-    share · (E[new] - E[old]). Summed over the sequence this is the first-order effect of
+    A substitution may also move the borders of tokens, so each of the 3 L mutants is
+    tokenized anew. Gradient and embedding are then compared base by base: a base holds an
+    equal share of its token's gradient, and where the token that covers it changes from
+    `old` to `new`, the effect is share · (E[new] - E[old]). Summed up, this is the effect of
     giving each old token the mean embedding of the new tokens in its place, weighted by
     overlap; where the segmentation stays, it is exactly Σ gᵢ · (E[newᵢ] - E[oldᵢ]).
 
