@@ -471,21 +471,3 @@ def test_a_table_survives_being_written(tmp_path):
     read = files.read_parquet(tmp_path / "certify.parquet")
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
     assert {values.dtype for values in read["importance"]} == {np.dtype(np.float32)}
-
-
-# A real model -------------------------------------------------------------------------
-
-
-@pytest.mark.real
-def test_one_edit_flips_346_of_749_sequences_of_a_published_model(shared):
-    spec = {"kind": "hf", "train": "none"}
-    model = encoders.build(spec, [str(shared / "models/mistral_dna_tf0")], 2)
-    test = pd.read_csv(shared / "data/gue/tf_0/test.csv")
-    sample = test.assign(id=[f"test:{i}" for i in range(len(test))])
-
-    table = certificates.certify(
-        sample, Constraints(), Oracle(model, batching="per_sequence", batch_size=64)
-    )
-
-    status = table["status"].value_counts().to_dict()
-    assert status == {"flipped": 346, "robust": 749 - 346, "skipped_misclassified": 251}
