@@ -129,7 +129,7 @@ def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None
     attack = catalogue[name]
     if name in RESERVED_ATTACKS:
         raise InputError(
-            f'config, {place(["attacks", name])}: this is what a row of the table worst_case is '
+            f"config, {place(['attacks', name])}: this is what a row of the table worst_case is "
             "called that is no single attack; choose another name."
         )
     if attack["kind"] == "variants" and not (folder / attack["path"]).is_file():
