@@ -23,11 +23,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## simulated promoters, a small DNABERT-2, an attack, a report: minutes, offline
+demo: $(STAMP)  ## simulated promoters, two small models, attacks, a report: minutes, offline
 	$(SNAKEMAKE) --quiet rules $(DEMO)
 	$(SNAKEMAKE) --quiet rules $(DEMO) --report results/demo/report.html
 	@echo
-	@echo "Made: simulated promoters, a small DNABERT-2 with its classifier, a genetic attack on it,"
+	@echo "Made: simulated promoters, a small DNABERT-2 and a CNN, attacks on both, certificates,"
 	@echo "tables (results/demo/tables/) and figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 

@@ -169,9 +169,22 @@ def test_a_variant_that_does_not_fit_its_sequence_is_an_error(listed, row, told)
     assert path in refusal(attack, path)
 
 
+def test_a_list_is_held_against_all_sequences_of_a_sample(listed):
+    path = listed((0, "A", "G"), (1, "G", "T"))
+    told = refusal(variants.check, {"test:5": SEQUENCE, ID: SEQUENCE}, Options(path=path))
+    assert "line 3" in told and '"C" there' in told
+    variants.check({"test:5": SEQUENCE}, Options(path=path))
+
+
+def test_a_list_about_chromosomes_is_refused(vcf):
+    path = vcf("chr1\t1\t.\tA\tG", "chr2\t2\t.\tC\tT")
+    told = refusal(known_variants.read, path)
+    assert '"chr1"' in told and "test:17" in told
+
+
 def test_variants_of_other_sequences_are_nobodys_business(tmp_path):
     path = tmp_path / "v.tsv"
-    path.write_text("id\tposition\tref\talt\nother\t500\tG\tA\n")
+    path.write_text("id\tposition\tref\talt\ntest:7\t500\tG\tA\n")
     asked = []
     assert attack(str(path), asked=asked) == ({}, 0, "exhausted", False)
     assert asked == []

@@ -249,6 +249,32 @@ def test_agreement_is_the_auroc_and_the_share_among_the_top_positions() -> None:
     assert top["n"] == sum(map(len, edited))
 
 
+def test_edits_that_only_keep_a_hard_rule_agree_with_nothing() -> None:
+    # Importance is 0 where the rule forbids all; chance must not be allowed there either.
+    generator = np.random.default_rng(0)
+    box = {"motifs": {"mode": "hard", "known": ["ccaat_box"]}}
+    originals, edits, importance = [], [], {}
+    for number in range(150):
+        text = random_sequence(generator)
+        text = text[:10] + "CCAAT" * 4 + text[30:]
+        rules = Constraints.from_config(box).bind(text)
+        moves = [{int(p): b} for p in rules.positions for b in "ACGT" if rules.allows({p: b})]
+        allowed = sorted({place for move in moves for place in move})
+        originals.append(text)
+        edits.append(moves[generator.integers(len(moves))])
+        importance[f"test:{number}"] = np.zeros(len(text))
+        importance[f"test:{number}"][allowed] = generator.random(len(allowed))
+
+    table = interpretability_table(
+        [result(originals, edits, "random")], [certificate(importance)],
+        tss_index={}, constraints=box, kinds={"random": "random"},
+    )  # fmt: skip
+
+    auroc = level(table, "mutagenesis_agreement", "auroc")
+    assert auroc["low"] < 0.5 < auroc["high"]
+    assert auroc["null_low"] < auroc["observed"] < auroc["null_high"]
+
+
 def test_edits_at_the_important_positions_agree_perfectly() -> None:
     found = planted_result()
     importance = {

@@ -98,6 +98,15 @@ def test_a_margin_of_zero_is_no_flip():
     assert found["flipped"].tolist() == [False, True]
 
 
+def test_a_flip_that_breaks_a_hard_rule_is_told_and_no_success():
+    rules = Constraints(gc_shift="hard", gc_limit=1 / len(ORIGINAL))
+    found = rescored(model(0.5, G=0.9), shard(edited(1), edited(2)), rules).rows
+    assert found["flipped"].tolist() == [True, True]
+    assert found["keeps_hard_rules"].tolist() == [True, False]
+    assert found["success_flip"].tolist() == [True, False]
+    assert found["status"].tolist() == ["success", "failed"]
+
+
 # Confidence drops ---------------------------------------------------------------------
 
 

@@ -263,6 +263,19 @@ def test_evenly_spread_edits_stay_within_the_band_of_an_even_spread() -> None:
     assert ((density.low < 1) & (density.high > 1)).sum() >= 17
 
 
+def test_the_interval_of_a_fold_resamples_both_its_sides():
+    # Every row has one edit in the first tenth, half of them nine elsewhere.
+    few, many = "0:A>G", ";".join(f"{p}:A>G" for p in (0, *range(10, 19)))
+    rows = pd.DataFrame([flip(f"test:{i}", 1, edits=many if i % 2 else few) for i in range(60)])
+    rows["original"] = "A" * 20
+
+    density = positions.edit_density(rows, 10, np.random.default_rng(0))
+    whole = positions.edit_density(rows, 1, np.random.default_rng(0))
+
+    assert density.low[0] < density.fold[0] - 0.2 < density.fold[0] + 0.2 < density.high[0]
+    assert whole.low[0] == whole.fold[0] == whole.high[0] == 1
+
+
 def test_density_of_one_sequence_has_no_interval() -> None:
     density = positions.edit_density(pd.DataFrame([flip("a", 3)]), 5, np.random.default_rng(0))
 

@@ -80,15 +80,23 @@ def test_attacks_are_compared_at_a_budget_that_both_have() -> None:
     assert codes(flipping("gradient", range(0), max_edits=6), far) != []
 
 
-def test_a_sequence_counts_as_flipped_if_any_seed_flips_it() -> None:
-    once = [flip(f"test:{i}", 1) for i in range(20)]
-    never = [attack_row(f"test:{i}", 1) for i in range(20)]
-    two_seeds = attack("genetic", once + never)
-    (row,) = warnings_table([flipping("gradient", range(0), 20), two_seeds], KINDS).to_dict(
-        "records"
-    )
+def test_attacks_are_compared_by_their_first_seed() -> None:
+    # Five seeds of random draws flip all, a deterministic attack gains nothing by them.
+    rows = {"gradient": [], "random": []}
+    for seed in range(5):
+        for i in range(N):
+            name = f"test:{i}"
+            still = attack_row(name, seed, stop_reason="exhausted")
+            rows["gradient"].append(flip(name, 1, seed) if i < 20 else still)
+            rows["random"].append(flip(name, 1, seed) if i % 5 == seed else still)
 
-    assert (row["n"], row["of"], row["value"]) == (20, 20, 1.0)
+    assert codes(*(attack(name, found) for name, found in rows.items())) == []
+
+
+def test_flips_that_break_a_hard_rule_are_no_yardstick() -> None:
+    wild = [flip(f"test:{i}", 1, keeps_hard_rules=False, success_flip=False) for i in range(N)]
+
+    assert codes(flipping("gradient", range(5)), attack("genetic", wild)) == []
 
 
 def test_misclassified_sequences_are_not_compared() -> None:
@@ -160,6 +168,17 @@ def test_lost_flips_are_told_with_their_share() -> None:
     )
 
     assert (row["warning"], row["n"], row["of"], row["value"]) == ("flips_lost", 1, 10, 0.1)
+
+
+def test_an_attack_that_asked_about_nothing_is_told() -> None:
+    idle = attack_row("test:0", n_queries=1, n_queries_unique=1, stop_reason="exhausted")
+    table = warnings_table(
+        [attack("known", [idle, attack_row("test:1")])], KINDS | {"known": "variants"}
+    )
+
+    (row,) = table.to_dict("records")
+    assert (row["warning"], row["attack"]) == ("nothing_tried", "known")
+    assert (row["n"], row["of"], row["value"]) == (1, 2, 0.5)
 
 
 def ended(name: str, reason: str, n_ended: int, n: int = 100) -> AttackResult:

@@ -28,6 +28,7 @@ def attack_row(name: str, attack_seed: int = 0, **changes: Any) -> dict[str, Any
         "flipped": False,
         "success_drop": False,
         "success_flip": False,
+        "keeps_hard_rules": True,
         "confidence_drop": 0.1,
         "n_queries": 100,
         "n_queries_unique": 80,

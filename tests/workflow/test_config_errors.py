@@ -72,6 +72,24 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"run": {"attacks": ["transfer"]}, "attacks": {"transfer": {"attack": "latent_pgd"}}},
         'config, attacks/transfer/attack, "latent_pgd": only an attack in DNA space has ',
     ),
+    "transfer of variants without a file": (
+        {
+            "run": {"attacks": ["transfer"]},
+            "attacks": {
+                "known": {"kind": "variants", "path": "known.vcf"},
+                "transfer": {"attack": "known"},
+            },
+        },
+        'config, attacks/known/path, "known.vcf": there is no such file of variants;',
+    ),
+    "download without all digests": (
+        {
+            "tasks": {
+                "mine": {"source": {"kind": "url", "url": "http://x/{split}.csv", "sha256": {}}}
+            }
+        },
+        'config, tasks/mine/source/sha256, "train": this key is missing; add it.',
+    ),
     "attack named as something else": (
         {"run": {"attacks": ["certify"]}, "attacks": {"certify": {"kind": "greedy"}}},
         "config, attacks/certify: this is what a row of the table worst_case is called",

@@ -67,7 +67,7 @@ def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, min
 )
 def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
     config = {
-        "run": {"encoders": ["cnn"], "seeds": [0]},
+        "run": {"encoders": ["cnn"], "seeds": [0], "attacks": ["genetic"]},
         "sampling": {"attack_samples": samples},
         "compute": {"shard_size": size},
     }
@@ -91,3 +91,23 @@ def test_attacks_depend_on_the_files_of_further_motifs(workflow, tmp_path, mode)
         block = re.search(rf"^rule {rule}:\n +input: (.*)$", output, flags=re.M)
         assert block, rule
         assert "mine.jaspar" in block[1].split(", ")
+
+
+def test_transfer_reaches_other_encoders_and_other_data_but_no_other_division(workflow):
+    config = {
+        "run": {
+            "tasks": ["prom_300_all", "prom_300_all_grouped", "prom_300_tata", "virus_covid"],
+            "encoders": ["cnn", "dnabert2"],
+            "seeds": [0],
+            "attacks": ["transfer"],
+        }
+    }
+    target = "results/main/sequence/prom_300_all/cnn/seed0/baseline/transfer/transfer.parquet"
+
+    output = workflow(config, target, "--dry-run", check=True).stdout
+
+    block = re.search(r"^rule transfer:\n +input: (.*)$", output, flags=re.M)
+    assert block
+    tables = re.findall(r"sequence/(\w+/\w+)/seed0/baseline/attacks/genetic/test.parquet", block[1])
+    # The grouped task has the same rows: the model was trained on many of them.
+    assert tables == ["prom_300_all/cnn", "prom_300_all/dnabert2", "prom_300_tata/cnn"]

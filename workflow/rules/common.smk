@@ -256,14 +256,16 @@ def transferred_attacks(wildcards):
     """Name the baseline attacks whose adversaries a model is asked about.
 
     Those on all encoders for its own task, itself included, and those on its own encoder
-    for the other tasks of as many classes.
+    for the other tasks of as many classes. The same rows divided otherwise are no other
+    task: the model was trained on many of them.
     """
-    n_classes = config["tasks"][wildcards.task]["n_classes"]
+    own = config["tasks"][wildcards.task]
     pairs = [(wildcards.task, encoder) for encoder in config["run"]["encoders"]]
     pairs += [
         (task, wildcards.encoder)
         for task in config["run"]["tasks"]
-        if task != wildcards.task and config["tasks"][task]["n_classes"] == n_classes
+        if config["tasks"][task]["n_classes"] == own["n_classes"]
+        and config["tasks"][task]["source"] != own["source"]
     ]
     attack = config["attacks"][wildcards.attack]["attack"]
     table = f"{SEQUENCE}/seed{wildcards.seed}/baseline/attacks/{attack}/test.parquet"
@@ -292,8 +294,9 @@ def attacks_of(*kinds):
 
 
 def attack_kinds():
-    """Map each attack of the run to its kind."""
-    return {name: config["attacks"][name]["kind"] for name in config["run"]["attacks"]}
+    """Map each attack of the run in DNA space to its kind."""
+    asked = attacks_of(*configuration.DNA_KINDS)
+    return {name: config["attacks"][name]["kind"] for name in asked}
 
 
 def of_baselines(path, **wildcards):

@@ -60,6 +60,7 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
         _check_encoder(name, config["encoders"][name], folder)
     for name in config["run"].get("attacks", []):
         _check_attack(name, config["attacks"], folder)
+        _check_one_source(name, config)
     _check_constraints(config.get("constraints", {}), folder)
     _check_results(config["run"]["name"], folder)
 
@@ -145,6 +146,20 @@ def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None
                 f'config, {place(["attacks", name, "attack"])}, "{source}": only an attack in DNA '
                 f"space has adversaries to transfer; take one of: {_listing(usable)}."
             )
+        # Its adversaries are made also where it is no attack of the run itself.
+        _check_attack(source, catalogue, folder)
+
+
+def _check_one_source(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a list of variants for several tasks: their sequences have the same ids."""
+    attack = config["attacks"][name]
+    attack = config["attacks"][attack["attack"]] if attack["kind"] == "transfer" else attack
+    sources = [config["tasks"][task]["source"] for task in config["run"]["tasks"]]
+    if attack["kind"] == "variants" and any(source != sources[0] for source in sources):
+        raise InputError(
+            f'config, {place(["run", "tasks"])}: "{name}" lists variants of one task\'s sequences; '
+            "run each task by itself, with a list of its own."
+        )
 
 
 def _check_constraints(constraints: Mapping[str, Any], folder: Path) -> None:

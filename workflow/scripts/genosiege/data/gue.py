@@ -71,11 +71,11 @@ def read(
         no nucleotide. File, line and value are named.
     """
     name = os.fspath(path) if name is None else name
-    rows, lines = _read_rows(path, name)
+    rows, places = _read_rows(path, name)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["label"] = _labels(table["label"], name, lines, n_classes)
+    table["label"] = _labels(table["label"], places, n_classes)
     table["sequence"] = table["sequence"].str.strip().str.upper()
-    counts = _check_characters(table["sequence"], name, lines, ambiguous)
+    counts = _check_characters(table["sequence"], places, ambiguous)
     if set(counts) - {"N"}:
         table["sequence"] = table["sequence"].str.translate(_TO_N)
     return Split(name, files.sha256(path), table, counts)
@@ -161,8 +161,12 @@ def _all_rows(splits: Mapping[str, Split]) -> pd.DataFrame:
     return rows
 
 
-def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """Return (sequence, label) of each row and its 1-based line in the file."""
+def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (sequence, label) of each row and its place, for errors.
+
+    The place is file and line, and what a column `file` says where the table was itself
+    put together from files.
+    """
     if not Path(path).is_file():
         raise InputError(f"{name}: there is no such file; supply this split or correct its path.")
     try:
@@ -194,17 +198,22 @@ def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str,
                 f"the header has {len(header)}; correct the row."
             )
     at = [header.index(column) for column in COLUMNS]
-    lines = np.array([line for line, _ in numbered], dtype=np.int64)
-    return [(row[at[0]], row[at[1]]) for _, row in numbered], lines
+    places = [f"{name}, line {line}" for line, _ in numbered]
+    if "file" in header:
+        source = header.index("file")
+        places = [
+            f"{place} ({row[source]})" for place, (_, row) in zip(places, numbered, strict=True)
+        ]
+    return [(row[at[0]], row[at[1]]) for _, row in numbered], places
 
 
-def _labels(values: "pd.Series[str]", name: str, lines: np.ndarray, n_classes: int) -> np.ndarray:
+def _labels(values: "pd.Series[str]", places: list[str], n_classes: int) -> np.ndarray:
     labels = values.str.strip().map({str(label): label for label in range(n_classes)})
     wrong = np.flatnonzero(labels.isna())
     if wrong.size:
         row = wrong[0]
         raise InputError(
-            f'{name}, line {lines[row]}, label "{_short(values.iloc[row])}": labels are integers '
+            f'{places[row]}, label "{_short(values.iloc[row])}": labels are integers '
             f"from 0 to {n_classes - 1}; correct the row or set n_classes."
         )
     return labels.to_numpy(dtype=np.int64)
@@ -212,8 +221,7 @@ def _labels(values: "pd.Series[str]", name: str, lines: np.ndarray, n_classes: i
 
 def _check_characters(
     sequences: "pd.Series[str]",
-    name: str,
-    lines: np.ndarray,
+    places: list[str],
     ambiguous: Ambiguous,
 ) -> dict[str, int]:
     """Count the ambiguity codes, and refuse empty sequences and foreign characters."""
@@ -221,7 +229,7 @@ def _check_characters(
     empty = np.flatnonzero(lengths == 0)
     if empty.size:
         raise InputError(
-            f'{name}, line {lines[empty[0]]}, sequence "": the sequence has length 0; '
+            f'{places[empty[0]]}, sequence "": the sequence has length 0; '
             "supply it or remove the row."
         )
     # latin-1 with "replace" keeps one byte per character, whatever the character.
@@ -231,15 +239,14 @@ def _check_characters(
     kinds = _KIND[characters]
     refused = kinds > (_AMBIGUOUS if ambiguous == "to_N" else _PLAIN)
     if refused.any():
-        _refuse(sequences, name, lines, lengths, int(np.argmax(refused)))
+        _refuse(sequences, places, lengths, int(np.argmax(refused)))
     counts = np.bincount(characters, minlength=256)
     return {code: int(counts[ord(code)]) for code in "N" + AMBIGUITY_CODES if counts[ord(code)]}
 
 
 def _refuse(
     sequences: "pd.Series[str]",
-    name: str,
-    lines: np.ndarray,
+    places: list[str],
     lengths: np.ndarray,
     index: int,
 ) -> NoReturn:
@@ -254,8 +261,7 @@ def _refuse(
     else:
         what = "this is no nucleotide (A, C, G, T or N); correct the row."
     raise InputError(
-        f'{name}, line {lines[row]}, character "{character}" at position {position + 1} of the '
-        f"sequence: {what}"
+        f'{places[row]}, character "{character}" at position {position + 1} of the sequence: {what}'
     )
 
 

@@ -58,6 +58,8 @@ def attack_sample(
     pandas.DataFrame
         `tables.SHARD_COLUMNS`, by attack seed, then as in the sample.
     """
+    if attack.check is not None:
+        attack.check(dict(zip(sample["id"], sample["sequence"], strict=True)), attack.options)
     attacked = _correct(model, sample, oracle.batch_size)
     finished = dict(journal.rows) if journal else {}
     searches = _searches(sample[attacked], attack, rules, attack_seeds, finished)

@@ -102,7 +102,9 @@ def interpretability_table(
         task, encoder, stage, attack, _ = key
         origin = tss_index.get(task)
         rules = Constraints.from_config(constraints, origin)
-        found = shuffles.edited(won, replace(rules, motif_list=()))
+        # Motifs matter to what may be edited only where they are a hard rule.
+        kept = rules.motif_list if rules.motifs == "hard" else ()
+        found = shuffles.edited(won, replace(rules, motif_list=kept))
         importance = [
             known.get((task, encoder, seed, stage), {}).get(name)
             for seed, name in zip(won["seed"], won["id"], strict=True)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege.errors import InputError
-from genosiege.statistics import bootstrap_interval, weighted_mean
+from genosiege.statistics import Statistic, bootstrap_interval
 
 N_SHIFTS = 1000
 """Random shifts that the band of the even spread is made from."""
@@ -119,10 +119,7 @@ def edit_density(
     scale = expected.sum(axis=0)
 
     intervals = [
-        # The denominator barely varies between resamples: hold it fixed, as a mean's n.
-        bootstrap_interval(
-            observed[:, i] * len(rows) / scale[i], rows["id"], weighted_mean, generator
-        )
+        bootstrap_interval(observed[:, i], rows["id"], _fold(expected[:, i]), generator)
         for i in range(len(scale))
     ]
     # One shift per sequence: its rows, of other models or attack seeds, find the same places.
@@ -136,3 +133,13 @@ def edit_density(
     low, high = np.array(intervals).T
     total = observed.sum(axis=0)
     return EditDensity(edges, total / scale, low, high, null_low, null_high, total, scale)
+
+
+def _fold(expected: NDArray[np.float64]) -> Statistic:
+    """Make the statistic observed over expected, both of the same resample."""
+
+    def fold(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(weights @ values / (weights @ expected))
+
+    return fold

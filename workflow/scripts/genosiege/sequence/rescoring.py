@@ -46,7 +46,7 @@ def rescore(
     rules : Constraints
         For the biology of each edit set.
     max_edits : int
-        Up to which number of edits a flip is a `success_flip`.
+        Up to which number of edits a flip that keeps the hard rules is a `success_flip`.
     batch_size : int
         Sequences per forward.
 
@@ -81,7 +81,9 @@ def rescore(
         & (rows["n_edits"] <= SUCCESS_DROP_EDITS)
         & (rows["plausibility"] >= PLAUSIBLE)
     )
-    rows["success_flip"] = rows["flipped"] & (rows["n_edits"] <= max_edits)
+    # The published method knows no hard rules; what breaks one is no adversary of this run.
+    allowed = (rows["n_edits"] <= max_edits) & rows["keeps_hard_rules"].astype(bool)
+    rows["success_flip"] = rows["flipped"] & allowed
     rows["status"] = "failed"
     rows.loc[rows["success_flip"], "status"] = "success"
     rows.loc[~rows["correct_before"], "status"] = "skipped_misclassified"
@@ -97,7 +99,7 @@ def _biology(rows: pd.DataFrame, rules: Constraints) -> pd.DataFrame:
         for original, adversarial in zip(rows["original"], rows["adversarial"], strict=True)
     ]
     # Columns are named for the table without rows.
-    columns = ["edits", "n_edits", *Description._fields]
+    columns = ["edits", "n_edits", "keeps_hard_rules", *Description._fields]
     return pd.DataFrame(described, index=rows.index, columns=columns)
 
 
@@ -113,8 +115,10 @@ def _describe(original: str, adversarial: str, rules: Constraints) -> dict[str, 
     }
     if len(edits) != Hamming.distance(original, adversarial):
         raise AssertionError(f"{original} and {adversarial}: edits and distance disagree")
+    bound = rules.bind(original)
     return {
         "edits": ";".join(f"{p}:{original[p]}>{base}" for p, base in edits.items()),
         "n_edits": len(edits),
-        **rules.bind(original).describe(edits)._asdict(),
+        "keeps_hard_rules": bound.allows(edits),
+        **bound.describe(edits)._asdict(),
     }

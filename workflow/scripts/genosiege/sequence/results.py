@@ -41,6 +41,7 @@ ATTACK_ROWS = {
     "flipped": "bool",
     "success_drop": "bool",
     "success_flip": "bool",
+    "keeps_hard_rules": "bool",
     "confidence_drop": "float64",
     "n_queries": "int64",
     "n_queries_unique": "int64",

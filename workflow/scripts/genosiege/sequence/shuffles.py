@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genosiege.sequence.constraints import BASES, Constraints
+from genosiege.sequence.constraints import BASES, Bound, Constraints
 from genosiege.sequence.positions import single_edits
 
 Shuffle = tuple[NDArray[np.int64], NDArray[np.int8]]
@@ -94,13 +94,19 @@ def edited(rows: pd.DataFrame, rules: Constraints) -> Edited:
     begin = np.searchsorted(place_sequence, place_sequence)
     editable = [
         # What an attack did edit could be edited, whatever the rules are today.
-        np.union1d(rules.bind(text).positions, places[place_sequence == i] % codes.shape[1])
+        np.union1d(_editable(rules.bind(text)), places[place_sequence == i] % codes.shape[1])
         for i, text in enumerate(originals)
     ]
     rank = np.arange(len(places)) - begin
     return Edited(
         codes, sequence, row, position, new, place, change, place_sequence, rank, editable
     )
+
+
+def _editable(rules: Bound) -> list[int]:
+    """Give the positions at which some single substitution breaks no hard rule."""
+    positions = [int(p) for p in rules.positions]
+    return [p for p in positions if any(rules.allows({p: base}) for base in BASES)]
 
 
 def shuffled(

@@ -91,12 +91,13 @@ class Suite(NamedTuple):
         pandas.DataFrame
             Columns attack, id, n_edits, edits. `CERTIFY` stands after the attacks. Flips
             count up to `last_budget`, also where the attack itself was allowed fewer edits,
-            and of sequences only that the model is right about.
+            and only where they break no hard rule and the model is right about the original.
         """
         columns = ["id", "n_edits", "edits"]
         parts = []
         for attack in self.attacks:
-            found = attack.rows.loc[attack.rows["flipped"], columns]
+            won = attack.rows["flipped"] & attack.rows["keeps_hard_rules"]
+            found = attack.rows.loc[won, columns]
             parts.append(found.assign(attack=attack.attack))
         if self.certificate is not None:
             rows = self.certificate.rows

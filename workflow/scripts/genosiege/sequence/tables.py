@@ -44,6 +44,7 @@ ATTACK_COLUMNS = {
     "confidence_drop": "float64",
     "success_drop": "bool",
     "success_flip": "bool",
+    "keeps_hard_rules": "bool",
     "gc_shift": "float64",
     "n_transitions": "int64",
     "n_transversions": "int64",

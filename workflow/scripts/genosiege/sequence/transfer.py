@@ -87,6 +87,7 @@ def _scored(oracle: Oracle, source: AttackResult) -> pd.DataFrame:
         scored["correct_before"]
         & (scored["margin_after"] < 0)
         & (rows["n_edits"] <= source.max_edits)
+        & rows["keeps_hard_rules"]
     )
     log.info(
         "%s of %s: %d of %d adversaries flip the target",

@@ -67,6 +67,7 @@ def warnings_table(attacks: Iterable[AttackResult], kinds: Mapping[str, str]) ->
         for attack in suite.attacks:
             signs += _saturated_confidence(attack)
             signs += _flips_lost(attack)
+            signs += _nothing_tried(attack)
             if kinds[attack.attack] not in UNDIRECTED:
                 signs += _budget_exhausted(attack)
         rows += [suite.place | sign._asdict() for sign in signs]
@@ -112,7 +113,9 @@ def _flipped_sequences(suite: Suite, strong: AttackResult, weak: AttackResult) -
     budget = min(strong.max_edits, weak.max_edits)
     flipped = {}
     for name, attack in (("strong", strong), ("weak", weak)):
-        won = attack.rows[attack.rows["flipped"] & (attack.rows["n_edits"] <= budget)]
+        # One seed of each: a deterministic attack gains nothing by more, undirected edits do.
+        rows = attack.rows[attack.rows["attack_seed"] == attack.rows["attack_seed"].min()]
+        won = rows[rows["flipped"] & rows["keeps_hard_rules"] & (rows["n_edits"] <= budget)]
         flipped[name] = ids.isin(won["id"])
     return pd.DataFrame(flipped, index=ids)
 
@@ -173,6 +176,17 @@ def _flips_lost(attack: AttackResult) -> Iterator[Sign]:
             "full precision and count as withstood: search in fp32 to see how many it truly finds."
         )
         yield Sign("flips_lost", attack.attack, n, of, n / of, float("nan"), message)
+
+
+def _nothing_tried(attack: AttackResult) -> Iterator[Sign]:
+    runs = attack.attacked
+    n, of = int((runs["n_queries_unique"] <= 1).sum()), len(runs)
+    if n:
+        message = (
+            f"In {n} of {of} runs {attack.attack} asked about no candidate: rules, budget or list "
+            "of variants left it none. They count as withstood, and say nothing of the model."
+        )
+        yield Sign("nothing_tried", attack.attack, n, of, n / of, float("nan"), message)
 
 
 def _budget_exhausted(attack: AttackResult) -> Iterator[Sign]:

@@ -1,8 +1,9 @@
 """Attacks in DNA space: generators that yield candidates and receive a model's answers.
 
 A kind of attack is a module of this folder with two names: `Options`, a frozen dataclass
-of its settings, and `search(target, options, rng)`, the generator. It is imported by name,
-so that a job depends on the attack it runs only.
+of its settings, and `search(target, options, rng)`, the generator; a third, `check`, may hold
+the settings against a sample. It is imported by name, so that a job depends on the attack
+it runs only.
 """
 
 import importlib
@@ -81,10 +82,22 @@ Steps = Generator[Sequence[str], Answers, Found]
 
 
 class Attack(NamedTuple):
-    """A search with its options, ready to be started on targets."""
+    """A search with its options, ready to be started on targets.
+
+    Attributes
+    ----------
+    search : callable
+        The kind's `search`.
+    options : Options
+        The kind's settings.
+    check : callable or None
+        The kind's own `check(sequences, options)`, where it has one: called once with all
+        sequences of a sample by id, those that are not attacked included.
+    """
 
     search: Callable[[Target, Any, np.random.Generator], Steps]
     options: Any
+    check: Callable[[Mapping[str, str], Any], None] | None = None
 
     def start(self, target: Target, rng: np.random.Generator) -> Steps:
         """Begin to attack one target."""
@@ -120,7 +133,7 @@ def load(entry: Mapping[str, Any]) -> Attack:
         required = field.default is MISSING and field.default_factory is MISSING
         if required and field.name not in options:
             raise InputError(f'attack kind {kind}, option "{field.name}": it is missing; give it.')
-    return Attack(module.search, module.Options(**options))
+    return Attack(module.search, module.Options(**options), getattr(module, "check", None))
 
 
 def check_sizes(kind: str, options: Any) -> None:

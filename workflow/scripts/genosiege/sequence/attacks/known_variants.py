@@ -4,6 +4,7 @@ import functools
 import gzip
 import io
 import logging
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from genosiege.sequence.constraints import BASES
 
 log = logging.getLogger(__name__)
 
+# As `prepare_task` names rows.
+_ID = re.compile(r"(train|dev|test):[0-9]+")
 _LETTERS = frozenset(BASES + "N")
 _VCF_COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 _TABLE_COLUMNS = ("id", "position", "ref", "alt")
@@ -117,6 +120,11 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
     for entry in entries:
         for allele in entry.alt.split(","):
             found.setdefault(entry.identity, {})[_variant(entry, allele)] = None
+    if found and not any(_ID.fullmatch(identity) for identity in found):
+        raise InputError(
+            f'{path}: none of its rows names a sequence, "{next(iter(found))}" for one; a sequence '
+            'is named by official split and row, such as "test:17".'
+        )
     log.info("%s: %d variants of %d sequences", path, sum(map(len, found.values())), len(found))
     return {identity: tuple(sorted(variants)) for identity, variants in found.items()}
 

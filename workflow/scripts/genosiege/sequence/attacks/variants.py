@@ -1,6 +1,7 @@
 """The variants attack: edits are known variants, of a population or of clinics, and no others."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes, known_variants
 from genosiege.sequence.attacks.known_variants import Variant
+
+log = logging.getLogger(__name__)
 
 # Up to this many sets of variants are all asked about.
 _MOST_LISTED = 2_000
@@ -39,6 +42,29 @@ class Options:
         check_sizes("variants", self)
         if not self.path:
             raise InputError("attack variants, path: it is empty; name a VCF or a table.")
+
+
+def check(sequences: Mapping[str, str], options: Options) -> None:
+    """Hold the list against a sample, those sequences included that are not attacked.
+
+    Parameters
+    ----------
+    sequences : mapping of str to str
+        All sequences of the sample by id.
+    options : Options
+        Settings.
+
+    Raises
+    ------
+    InputError
+        If a variant does not fit its sequence.
+    """
+    known = known_variants.read(options.path)
+    for identity, sequence in sequences.items():
+        for variant in known.get(identity, ()):
+            variant.check(sequence)
+    n_listed = sum(identity in known for identity in sequences)
+    log.info("%s: variants of %d of %d sequences", options.path, n_listed, len(sequences))
 
 
 def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
