@@ -256,3 +256,19 @@ def test_any_other_error_still_ends_in_one_line():
 
 def test_the_kinds_in_dna_space_are_those_with_a_search():
     assert attacks.KINDS == configuration.DNA_KINDS
+
+
+@pytest.mark.parametrize("kind", ["variants", "transfer"])
+def test_a_list_of_variants_belongs_to_one_tasks_sequences(config, tmp_path, kind):
+    (tmp_path / "known.vcf").touch()
+    known = {"kind": "variants", "path": "known.vcf"}
+    config["attacks"] |= {"known": known, "g": {"kind": "transfer", "attack": "known"}}
+    config["run"]["attacks"] = ["known" if kind == "variants" else "g"]
+    config["tasks"]["b"]["source"] = dict(config["tasks"]["a"]["source"])
+    config["run"]["tasks"] = ["a", "b"]
+    # The same rows, divided otherwise.
+    configuration.check(config, tmp_path)
+
+    config["tasks"]["b"]["source"]["path"] = "another"
+
+    assert "run each task by itself" in mistake(config, tmp_path)
