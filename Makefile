@@ -46,6 +46,7 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	@echo "Look at results/*/tables/attacks.csv and results/*/figures/."
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
+	python tests/bench/leakage_groups.py
 	python tests/bench/oracle_throughput.py
 	@echo "Open results/bench/oracle_throughput.json for all figures."
 
