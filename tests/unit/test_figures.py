@@ -44,6 +44,7 @@ def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> summaries
             "confidence_drop": before - after,
             "correct_before": correct,
             "success_flip": flipped,
+            "keeps_hard_rules": True,
             "flipped": flipped,
             "label": 1,
             "n_queries_unique": np.where(flipped, generator.integers(2, 900, size=n), 1000),
