@@ -20,8 +20,6 @@ from genosiege.sequence.oracle import Oracle, Search
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_REPORTS = 30.0
-# Margin up to which batches may differ from each other.
-_CLOSE = 1e-4
 
 
 def attack_sample(
@@ -89,11 +87,8 @@ def _correct(model: SequenceModel, sample: pd.DataFrame, batch_size: int) -> "pd
     """Find the sequences worth attacking; in fp32, as the final word on them is."""
     judge = Oracle(model, precision="fp32", batch_size=batch_size)
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
-    found = margins(judge.logits(sequences), labels)
-    # Rounding depends on what shares a forward, and that on the shard: a close call is
-    # asked about again, alone.
-    for close in np.flatnonzero(np.abs(found) < _CLOSE):
-        found[close] = margins(judge.logits([sequences[close]]), labels[[close]])[0]
+    # What shares a forward depends on the shard; the answer does not.
+    found = margins(judge.settled_logits(sequences, labels), labels)
     return pd.Series(found >= 0, index=sample.index)
 
 

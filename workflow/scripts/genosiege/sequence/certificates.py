@@ -13,10 +13,10 @@ import pandas as pd
 
 from genosiege.errors import InputError
 from genosiege.sequence import tables
-from genosiege.sequence.answers import Answers, margins
-from genosiege.sequence.attacks import Edits, Target
+from genosiege.sequence.answers import Answers
+from genosiege.sequence.attacks import Target
 from genosiege.sequence.constraints import Constraints
-from genosiege.sequence.enumeration import CLOSE, Level, Scorer, margin_before
+from genosiege.sequence.enumeration import Level, Scorer, margin_before
 from genosiege.sequence.journal import Journal
 from genosiege.sequence.oracle import Oracle
 
@@ -128,9 +128,7 @@ def certify(
 def _targets(sample: pd.DataFrame, rules: Constraints, oracle: Oracle) -> list[Target]:
     """Ask about the originals."""
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
-    logits = oracle.logits(sequences)
-    for close in np.flatnonzero(np.abs(margins(logits, labels)) < CLOSE):
-        logits[close] = oracle.logits([sequences[close]])[0]
+    logits = oracle.settled_logits(sequences, labels)
     return [
         Target(
             str(identity), sequence, int(label), Answers(row[None], int(label), False),
@@ -174,7 +172,7 @@ def _rows(
             "margin_before": margin_before(target),
             "p_true_before": float(target.start.p_true[0]),
             "worst_margin": worst.margin,
-            "edits": _written(target, worst.edits),
+            "edits": tables.edits_text(target.sequence, worst.edits),
             "n_edits": len(worst.edits),
             "n_flipping": level.n_flipping,
             "n_tried": level.n_tried,
@@ -189,7 +187,3 @@ def _status(correct: bool, n_flipping: int, complete: bool) -> str:
     if n_flipping:
         return "flipped"
     return "robust" if complete else "unknown"
-
-
-def _written(target: Target, edits: Edits) -> str:
-    return ";".join(f"{p}:{target.sequence[p]}>{base}" for p, base in sorted(edits.items()))

@@ -174,6 +174,18 @@ class Bound:
         self._on = [rule for rule in rules if rule not in vacuous]
         self._hard = [rule for rule in rules if getattr(self.rules, rule) == "hard"]
 
+    def substitutions(self) -> list[tuple[int, str]]:
+        """List (position, new base) of all substitutions, by position, then by base.
+
+        Three for each editable position, whether or not a hard rule allows them.
+        """
+        return [
+            (int(position), base)
+            for position in self.positions
+            for base in BASES
+            if base != self.original[position]
+        ]
+
     def propose_base(self, position: int, rng: np.random.Generator) -> str:
         """Draw a new base for a position: a transition with the configured probability.
 

@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations, islice, product
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 
 from genosiege.sequence.answers import Answers, margins
 from genosiege.sequence.attacks import Edits, Target
-from genosiege.sequence.constraints import BASES, Bound
+from genosiege.sequence.attacks.sparse import sets_of_size
+from genosiege.sequence.constraints import Bound
 from genosiege.sequence.journal import Journal
-from genosiege.sequence.oracle import Oracle, Search
+from genosiege.sequence.oracle import CLOSE, Oracle, Search
 
 log = logging.getLogger(__name__)
 
 LEADING = 40
 """Best single edits, at distinct positions, whose pairs are tried where not all pairs are."""
-CLOSE = 1e-4
-"""Margin up to which forwards of different shapes may differ from each other."""
 
 # Edit sets in one proposal of a search.
 _CHUNK = 1024
@@ -85,18 +84,12 @@ class Level(NamedTuple):
 
 def single_edits(rules: Bound) -> Iterator[Edits]:
     """Give all allowed single edits, by position, then by base."""
-    return (edits for edits in _changes(rules, 1) if rules.allows(edits))
+    return ({p: base} for p, base in rules.substitutions() if rules.allows({p: base}))
 
 
 def pairs_of_edits(rules: Bound) -> Iterator[Edits]:
     """Give all allowed pairs, also those of which one edit alone would break a rule."""
-    return (edits for edits in _changes(rules, 2) if rules.allows(edits))
-
-
-def _changes(rules: Bound, size: int) -> Iterator[Edits]:
-    for chosen in combinations([int(p) for p in rules.positions], size):
-        for bases in product(*(BASES.replace(rules.original[p], "") for p in chosen)):
-            yield dict(zip(chosen, bases, strict=True))
+    return (edits for edits in sets_of_size(rules, 2) if rules.allows(edits))
 
 
 def _leading_pairs(leading: Sequence[tuple[int, str]], rules: Bound) -> Iterator[Edits]:

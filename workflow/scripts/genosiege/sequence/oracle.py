@@ -30,6 +30,9 @@ Logits = NDArray[np.float32]
 Outcome = TypeVar("Outcome")
 Steps = Generator[Sequence[str], Answers, Outcome]
 
+CLOSE = 1e-4
+"""Margin up to which forwards of different shapes may differ from each other."""
+
 # Strings tokenized at a time; bounds the memory of a whole split.
 _CHUNK = 8192
 # A longer batch than this is cut where padding would exceed the share below.
@@ -164,6 +167,22 @@ class Oracle:
         unique = list(dict.fromkeys(sequences))
         rows = dict(zip(unique, self._forward(unique), strict=True))
         return np.array([rows[s] for s in sequences], np.float32).reshape(-1, self.n_classes)
+
+    def settled_logits(self, sequences: Sequence[str], labels: NDArray[np.int64]) -> Logits:
+        """Give logits like `logits`, those of close calls asked for once more, alone.
+
+        Rounding depends on what shares a forward; who is right must not.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+        labels : ndarray of int, shape (n,)
+            True classes; a call is close where the margin is within `CLOSE` of 0.
+        """
+        found = self.logits(sequences)
+        for close in np.flatnonzero(np.abs(margins(found, labels)) < CLOSE):
+            found[close] = self.logits([sequences[int(close)]])[0]
+        return found
 
     def slopes(self, sequences: Sequence[str], labels: Sequence[int]) -> list[Slopes]:
         """Estimate to first order what each substitution does to the margins, uncounted.

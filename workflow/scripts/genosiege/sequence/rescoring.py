@@ -117,7 +117,7 @@ def _describe(original: str, adversarial: str, rules: Constraints) -> dict[str, 
         raise AssertionError(f"{original} and {adversarial}: edits and distance disagree")
     bound = rules.bind(original)
     return {
-        "edits": ";".join(f"{p}:{original[p]}>{base}" for p, base in edits.items()),
+        "edits": tables.edits_text(original, edits),
         "n_edits": len(edits),
         "keeps_hard_rules": bound.allows(edits),
         **bound.describe(edits)._asdict(),

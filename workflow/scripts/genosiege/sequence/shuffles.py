@@ -105,8 +105,7 @@ def edited(rows: pd.DataFrame, rules: Constraints) -> Edited:
 
 def _editable(rules: Bound) -> list[int]:
     """Give the positions at which some single substitution breaks no hard rule."""
-    positions = [int(p) for p in rules.positions]
-    return [p for p in positions if any(rules.allows({p: base}) for base in BASES)]
+    return sorted({p for p, base in rules.substitutions() if rules.allows({p: base})})
 
 
 def shuffled(

@@ -1,6 +1,6 @@
 """The tables that sequence rules hand to each other: samples, shards, attack rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import pandas as pd
@@ -116,6 +116,11 @@ def gather_shards(
             f"{len(expected)} of the sample; remove the shards and rerun."
         )
     return joined
+
+
+def edits_text(original: str, edits: Mapping[int, str]) -> str:
+    """Write an edit set as all tables have it: "12:A>G;40:C>T", by position."""
+    return ";".join(f"{p}:{original[p]}>{base}" for p, base in sorted(edits.items()))
 
 
 def typed(rows: list[dict[str, object]], columns: dict[str, str]) -> pd.DataFrame:

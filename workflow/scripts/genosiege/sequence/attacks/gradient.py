@@ -113,6 +113,7 @@ class _Climber:
         self._target = target
         self._options = options
         self._max_edits = min(options.max_edits, len(target.rules.positions))
+        self._places = [(p, BASES.index(base)) for p, base in target.rules.substitutions()]
         self._margins = {_key({}): float(target.start.margins[0])}
         self._spent = False
         self._estimates = _Estimates(len(target.sequence))
@@ -199,13 +200,7 @@ class _Climber:
         self, bases: Sequence[Edits], slopes: NDArray[np.float64], closed: set[int]
     ) -> Iterator[_Move]:
         """Give all moves from the edit sets, the lowest expected margin first."""
-        open_positions = [int(p) for p in self._target.rules.positions if p not in closed]
-        places = [
-            (position, column)
-            for position in open_positions
-            for column, base in enumerate(BASES)
-            if base != self._target.sequence[position]
-        ]
+        places = [place for place in self._places if place[0] not in closed]
         if not places or not bases:
             return
         effects = self._estimates.effects(slopes)[tuple(np.array(places).T)]

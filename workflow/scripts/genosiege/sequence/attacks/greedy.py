@@ -12,7 +12,6 @@ import numpy as np
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Found, Steps, Target, check_sizes
 from genosiege.sequence.attacks.pruning import prune
-from genosiege.sequence.constraints import BASES
 
 EditSet = frozenset[tuple[int, str]]
 
@@ -97,12 +96,7 @@ class _Ladder:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._margins: dict[EditSet, float] = {}
-        self._single = [
-            (int(position), base)
-            for position in target.rules.positions
-            for base in BASES
-            if base != target.sequence[position]
-        ]
+        self._single = target.rules.substitutions()
 
     def margin(self, found: Found) -> float:
         """Margin of what an unsuccessful descent ended with; infinite if that is nothing."""

@@ -6,14 +6,13 @@ allowed set of `max_edits` substitutions is equally likely, and none is asked ab
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, product
 from math import comb
 
 import numpy as np
 
 from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes
 from genosiege.sequence.attacks.blind import best_of
-from genosiege.sequence.attacks.sparse import Operators
+from genosiege.sequence.attacks.sparse import OTHER_BASES, Operators, sets_of_size
 from genosiege.sequence.constraints import BASES, transition
 
 # Up to this many edit sets are listed and shuffled instead of drawn.
@@ -87,7 +86,7 @@ class _EditSets:
         self._rng = rng
         self._operators = Operators(target.rules, max_edits, rng)
         self._size = self._operators.max_edits
-        self._others = {base: BASES.replace(base, "") for base in BASES}
+        self._others = OTHER_BASES
         if target.rules.rules.transitions == "hard":
             self._others = {base: transition(base) for base in BASES}
 
@@ -101,7 +100,8 @@ class _EditSets:
     def listed(self) -> Iterator[Edits]:
         """Give all allowed sets in random order; where there are none, those one edit smaller."""
         for size in range(self._size, 0, -1):
-            allowed = [edits for edits in self._of_size(size) if self._rules.allows(edits)]
+            sets = sets_of_size(self._rules, size, self._others)
+            allowed = [edits for edits in sets if self._rules.allows(edits)]
             if allowed:
                 for index in self._rng.permutation(len(allowed)):
                     yield allowed[index]
@@ -118,11 +118,6 @@ class _EditSets:
             if not n_repeated:
                 seen.add(key)
                 yield edits
-
-    def _of_size(self, size: int) -> Iterator[Edits]:
-        for chosen in combinations([int(p) for p in self._rules.positions], size):
-            for bases in product(*(self._others[self._rules.original[p]] for p in chosen)):
-                yield dict(zip(chosen, bases, strict=True))
 
     def _allowed(self) -> Edits:
         for _ in range(_MOST_REFUSED):

@@ -1,14 +1,37 @@
 """Operators on sparse edit sets: draw, mutate, mate, and keep to the hard rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations, product
 
 import numpy as np
 
 from genosiege.sequence.attacks import Edits
-from genosiege.sequence.constraints import Bound
+from genosiege.sequence.constraints import BASES, Bound
+
+OTHER_BASES = {base: BASES.replace(base, "") for base in BASES}
+"""What each base may become, the three others."""
 
 # Mutations of a candidate after which the space counts as searched through.
 _MOST_TRIES = 30
+
+
+def sets_of_size(
+    rules: Bound, size: int, others: Mapping[str, str] = OTHER_BASES
+) -> Iterator[Edits]:
+    """List all edit sets of a size, whether or not a hard rule allows them.
+
+    Parameters
+    ----------
+    rules : Bound
+        Say which positions may be edited.
+    size : int
+        Edits in each set.
+    others : mapping of str to str
+        For each base what it may become.
+    """
+    for chosen in combinations([int(p) for p in rules.positions], size):
+        for bases in product(*(others[rules.original[p]] for p in chosen)):
+            yield dict(zip(chosen, bases, strict=True))
 
 
 class Operators:
