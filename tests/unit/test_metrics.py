@@ -88,3 +88,25 @@ def test_extreme_logits_do_not_overflow():
 def test_impossible_input_is_refused(logits, labels):
     with pytest.raises(InputError):
         metrics.classification_metrics(np.array(logits), np.array(labels, dtype=int))
+
+
+def test_loss_and_saturation_are_those_computed_by_hand():
+    # The true classes have 0.995, 0.6 and 0.004; the first and the last are near a ceiling.
+    probabilities = np.array([[0.995, 0.005], [0.4, 0.6], [0.004, 0.996]])
+
+    found = metrics.classification_metrics(logits_of(probabilities), np.array([0, 1, 0]))
+
+    assert found.loss == pytest.approx(-np.log([0.995, 0.6, 0.004]).mean())
+    assert found.saturation == pytest.approx(2 / 3)
+
+
+def test_predictions_agree_with_the_accuracy(two_classes):
+    logits, labels = two_classes
+
+    table = metrics.predictions([f"test:{row}" for row in range(10)], logits, labels)
+
+    assert list(table) == ["id", "label", "predicted", "correct", "p_true", "margin"]
+    assert table["correct"].mean() == metrics.classification_metrics(logits, labels).accuracy
+    assert table.loc[3, ["id", "label", "predicted", "correct"]].tolist() == ["test:3", 0, 1, False]
+    assert table.loc[3, "p_true"] == pytest.approx(0.4)
+    assert table.loc[3, "margin"] == pytest.approx(np.log(0.4 / 0.6))

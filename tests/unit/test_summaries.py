@@ -138,7 +138,9 @@ def metrics(seed: int, accuracy: float) -> dict[str, Any]:
         "f1": 0.8,
         "auroc": 0.87,
         "ece": 0.05,
+        "loss": 0.3,
         "mean_margin": 1.5,
+        "saturation": 0.25,
         "parameters": {"trainable": 10, "frozen": 90, "total": 100},
     }
 

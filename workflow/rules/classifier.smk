@@ -122,8 +122,11 @@ rule evaluate:
         code=code_with("evaluate", encoder=True),
     output:
         metrics=f"{SEQUENCE}/seed{{seed}}/{{stage}}/metrics.json",
+        predictions=f"{SEQUENCE}/seed{{seed}}/{{stage}}/predictions.parquet",
     log:
         "<logs>/evaluate/{task}.{encoder}.seed{seed}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/evaluate/{task}.{encoder}.seed{seed}.{stage}.tsv"
     conda:
         "../../envs/sequence.yaml"
     threads: 2

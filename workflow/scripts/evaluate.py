@@ -20,6 +20,9 @@ with runtime.script(snakemake.log[0]):
         )
         logits = oracle.logits(test.sequences)
     result = metrics.classification_metrics(logits, test.labels)
+    ids = files.read_parquet(given.test)["id"]
+    predictions = metrics.predictions(ids, logits, test.labels)
+    files.write_parquet(predictions, snakemake.output.predictions)
     correct = sum(row[i] for i, row in enumerate(result.confusion_matrix))
     content = {
         "task": names.task,

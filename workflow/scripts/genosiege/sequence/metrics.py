@@ -1,16 +1,20 @@
 """How good a classifier is on clean sequences, from its logits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import margins
 
 N_BINS = 15
+SATURATED = 0.99
+"""Largest probability above which a prediction is near its ceiling."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,12 @@ class Metrics:
         there are more than two. None where a class has no sequence.
     ece : float
         Expected calibration error over 15 equal bins of the predicted class's probability.
+    loss : float
+        Mean cross-entropy, in nats.
     mean_margin : float
         Mean of the true class's logit minus the largest other logit.
+    saturation : float
+        Share of the sequences whose largest probability is above `SATURATED`.
     confusion_matrix : list of list of int
         Rows are true classes, columns predicted ones.
     """
@@ -45,7 +53,9 @@ class Metrics:
     f1: float
     auroc: float | None
     ece: float
+    loss: float
     mean_margin: float
+    saturation: float
     confusion_matrix: list[list[int]]
 
 
@@ -81,8 +91,41 @@ def classification_metrics(logits: NDArray[np.floating], labels: NDArray[np.inte
         f1=float(f1_score(labels, predicted, average="macro")),
         auroc=_auroc(probabilities, labels),
         ece=expected_calibration_error(probabilities, labels),
+        loss=float(-log_softmax(logits, axis=1)[np.arange(n), labels].mean()),
         mean_margin=float(margins(logits, labels).mean()),
+        saturation=float((probabilities.max(axis=1) > SATURATED).mean()),
         confusion_matrix=confusion_matrix(labels, predicted, labels=np.arange(n_classes)).tolist(),
+    )
+
+
+def predictions(
+    ids: Sequence[str], logits: NDArray[np.floating], labels: NDArray[np.integer]
+) -> pd.DataFrame:
+    """Tabulate each sequence's prediction, so that two models can be compared pair by pair.
+
+    Parameters
+    ----------
+    ids : sequence of str, length n
+        Names of the sequences.
+    logits, labels : ndarray (n, C) and ndarray of int (n,)
+        As for `classification_metrics`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, label, predicted, correct, p_true, margin; `correct` as accuracy counts it.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    predicted = logits.argmax(axis=1)
+    return pd.DataFrame(
+        {
+            "id": list(ids),
+            "label": labels,
+            "predicted": predicted,
+            "correct": predicted == labels,
+            "p_true": softmax(logits, axis=1)[np.arange(len(labels)), labels],
+            "margin": margins(logits, labels),
+        }
     )
 
 

@@ -21,7 +21,7 @@ from genosiege.statistics import (
 
 STOP_REASONS = ("success", "patience", "generations", "query_budget", "exhausted")
 SPLITS = ("train", "dev", "test")
-MEASURES = ("accuracy", "mcc", "f1", "auroc", "ece", "mean_margin")
+MEASURES = ("accuracy", "mcc", "f1", "auroc", "ece", "loss", "mean_margin", "saturation")
 MODEL = ["task", "encoder", "seed", "stage"]
 ATTACK = [*MODEL, "attack", "split"]
 
