@@ -33,6 +33,20 @@ def test_config_readme_names_every_key(repository):
     assert not {key for key in keys if f"`{key}`" not in text}
 
 
+SCHEMAS = Path(__file__).parents[2] / "workflow/schemas"
+
+
+def is_described(value: dict[str, Any]) -> bool:
+    """Tell whether a key has a description, its own or that of the definition it refers to."""
+    if "description" in value:
+        return True
+    file, _, place = value.get("$ref", "").partition("#/$defs/")
+    # Keys that two sections share are described once, in the file of definitions.
+    here = SCHEMAS / (file or "defence.schema.yaml")
+    definitions = yaml.safe_load(here.read_text())["$defs"]
+    return "description" in definitions.get(place, {})
+
+
 def undescribed(schema: Any, place: str = "") -> list[str]:
     """List the keys of a schema that have no description."""
     if isinstance(schema, list):
@@ -49,7 +63,7 @@ def undescribed(schema: Any, place: str = "") -> list[str]:
             hits += [
                 f"{place}/{name}"
                 for name, value in inner.items()
-                if value != {} and "description" not in value
+                if value != {} and not is_described(value)
             ]
         hits += undescribed(inner, f"{place}/{key}")
     return hits

@@ -34,6 +34,7 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
         "name": "main",
         "seeds": [0, 1, 2],
         "attacks": ["genetic", "greedy", "random"],
+        "defences": [],
     }
     assert filled["sampling"]["attack_samples"] == 500
     assert filled["compute"]["shard_size"] == 1000
@@ -44,7 +45,7 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
 
 def test_config_yaml_writes_the_defaults_of_the_sections_it_shows(filled, repository):
     written = yaml.safe_load((repository / "config/config.yaml").read_text())
-    for section in ("sampling", "compute", "certify", "constraints"):
+    for section in ("sampling", "compute", "certify", "hardening", "constraints"):
         assert written[section] == filled[section]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from genosiege.errors import InputError
 
 SPLITS = ("train", "dev", "test")
-RUN_CATALOGUES = ("tasks", "encoders", "attacks")
+RUN_CATALOGUES = ("tasks", "encoders", "attacks", "defences")
 
 DNA_KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
 """Kinds of attacks whose adversaries are DNA."""
@@ -71,7 +71,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
             if name not in config[catalogue]:
                 raise InputError(
                     f'config, {place(["run", catalogue, index])}, "{name}": `{catalogue}` has no '
-                    f"such entry; add it there or take one of: {_listing(config[catalogue])}."
+                    f"such entry; add it there or take one of: {listing(config[catalogue])}."
                 )
 
 
@@ -144,7 +144,7 @@ def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None
         if source not in usable:
             raise InputError(
                 f'config, {place(["attacks", name, "attack"])}, "{source}": only an attack in DNA '
-                f"space has adversaries to transfer; take one of: {_listing(usable)}."
+                f"space has adversaries to transfer; take one of: {listing(usable)}."
             )
         # Its adversaries are made also where it is no attack of the run itself.
         _check_attack(source, catalogue, folder)
@@ -270,7 +270,7 @@ def _unknown_key(error: Any, where: str) -> str:
     unknown = next((key for key in error.instance if key not in known), "")
     close = get_close_matches(str(unknown), known, n=1)
     hint = f"did you mean {close[0]}? The keys here are" if close else "the keys here are"
-    return f'{where}, "{unknown}": there is no such key; {hint}: {_listing(known)}.'
+    return f'{where}, "{unknown}": there is no such key; {hint}: {listing(known)}.'
 
 
 def _pattern(pattern: str) -> str:
@@ -315,5 +315,6 @@ def _entries(count: int) -> str:
     return f"{count} entry" if count == 1 else f"{count} entries"
 
 
-def _listing(names: Iterable[str]) -> str:
+def listing(names: Iterable[str]) -> str:
+    """Name what there is, sorted, for a message."""
     return ", ".join(sorted(names)) or "(none)"

@@ -1,0 +1,160 @@
+"""What a defence's options are, once the section `hardening` has filled them in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genosiege.configuration import DNA_KINDS, listing, place
+from genosiege.errors import InputError
+
+ATTACKING_KINDS = ("adversarial_only", "mixed")
+"""Kinds that train on adversaries; the others are controls, and are not attacked for training."""
+PER_ROUND = ("epochs", "learning_rate")
+"""Options that may differ from round to round."""
+RESERVED = ("baseline",)
+"""Names that folders of the results have for other things."""
+
+_TRAINING = (
+    "examples_per_round", "cumulative", "epochs", "batch_size", "learning_rate", "weight_decay",
+)  # fmt: skip
+
+
+def options(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Give all options of a defence: its own, and the section's for the rest.
+
+    Parameters
+    ----------
+    config : mapping
+        A configuration that fulfils the schema.
+    name : str
+        The defence, an entry of the catalogue.
+
+    Returns
+    -------
+    dict
+        A control, which trains on no adversary, has `adversary_source` train and runs all its
+        rounds: `convergence_threshold` is 0.
+    """
+    shared = {key: value for key, value in config["hardening"].items() if key != "suite"}
+    found = shared | dict(config["defences"][name])
+    if found["kind"] not in ATTACKING_KINDS:
+        found |= {"adversary_source": "train", "convergence_threshold": 0.0}
+    return found
+
+
+def of_round(config: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
+    """Give what the training of one round is done with, and nothing that it does not use.
+
+    Parameters
+    ----------
+    config : mapping
+        A configuration that fulfils the schema.
+    name : str
+        The defence.
+    number : int
+        The round, from 1.
+
+    Returns
+    -------
+    dict
+        `kind`, `adversary_source` and the options of training, those of `PER_ROUND` as numbers.
+        With adversaries also `attack` and `train_attack_samples`, with random mutants `max_edits`.
+    """
+    known = options(config, name)
+    found = {key: known[key] for key in ("kind", "adversary_source", *_TRAINING)}
+    for key in PER_ROUND:
+        if isinstance(found[key], list):
+            found[key] = found[key][number - 1]
+    if known["kind"] in ATTACKING_KINDS:
+        found |= {key: known[key] for key in ("attack", "train_attack_samples")}
+    if known["kind"] == "random_mutants":
+        found["max_edits"] = config["attacks"][known["attack"]].get("max_edits", 10)
+    return found
+
+
+def suite(config: Mapping[str, Any]) -> list[str]:
+    """Name the attacks that a baseline and a hardened model are compared under."""
+    asked = config["hardening"]["suite"]
+    if asked is not None:
+        return list(asked)
+    attacks = config["attacks"]
+    return [name for name in config["run"]["attacks"] if attacks[name]["kind"] in DNA_KINDS]
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check what a schema cannot say about the defences of the run.
+
+    Raises
+    ------
+    InputError
+        If a name stands in no catalogue, an option cannot be fulfilled, or a model of the run
+        has nothing to train.
+    """
+    if not config["run"]["defences"]:
+        return
+    for name in config["run"]["encoders"]:
+        if config["encoders"][name].get("train") == "none":
+            raise InputError(
+                f'config, {place(["encoders", name, "train"])}, "none": a model that keeps its own '
+                "head cannot be hardened; set run: defences: [] or leave the encoder out."
+            )
+    _check_suite(config)
+    for name in config["run"]["defences"]:
+        _check_defence(config, name)
+
+
+def _check_suite(config: Mapping[str, Any]) -> None:
+    usable = [name for name, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
+    for index, name in enumerate(config["hardening"]["suite"] or []):
+        if name not in usable:
+            where = place(["hardening", "suite", index])
+            raise InputError(
+                f'config, {where}, "{name}": `attacks` has no such attack in DNA space; take one '
+                f"of: {listing(usable)}."
+            )
+    if not suite(config):
+        raise InputError(
+            f"config, {place(['run', 'attacks'])}: defences are judged by attacks in DNA space, "
+            "and there is none; add one, or name some in hardening: suite."
+        )
+
+
+def _check_defence(config: Mapping[str, Any], name: str) -> None:
+    own, known = config["defences"][name], options(config, name)
+    if name in RESERVED:
+        raise InputError(
+            f"config, {place(['defences', name])}: the model before hardening is called this; "
+            "choose another name."
+        )
+    attack = config["attacks"].get(known["attack"])
+    if attack is None or attack["kind"] not in DNA_KINDS:
+        usable = [key for key, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
+        raise InputError(
+            f'config, {_where(own, name, "attack")}, "{known["attack"]}": `attacks` has no such '
+            f"attack in DNA space; take one of: {listing(usable)}."
+        )
+    for key in PER_ROUND:
+        if isinstance(known[key], list) and len(known[key]) != known["rounds"]:
+            raise InputError(
+                f"config, {_where(own, name, key)}: {len(known[key])} values for "
+                f"{known['rounds']} rounds; give one number, or one for each round."
+            )
+    if "train_attack_samples" in own and known["adversary_source"] == "train":
+        raise InputError(
+            f"config, {place(['defences', name, 'train_attack_samples'])}: all defences share one "
+            "sample of the train split; set it in hardening instead."
+        )
+    if known["adversary_source"] == "train":
+        n_attacked = config["hardening"]["train_attack_samples"]
+    else:
+        n_attacked = known["train_attack_samples"]
+    if known["examples_per_round"] > n_attacked:
+        raise InputError(
+            f"config, {_where(own, name, 'examples_per_round')}, {known['examples_per_round']}: "
+            f"only {n_attacked} sequences are attacked for training; lower it, or raise "
+            "train_attack_samples."
+        )
+
+
+def _where(own: Mapping[str, Any], name: str, key: str) -> str:
+    """Say where an option of a defence was written."""
+    return place(["defences", name, key] if key in own else ["hardening", key])
