@@ -18,6 +18,7 @@ def config() -> dict[str, Any]:
             "p": {"kind": "published", "variant": "code"},
             "latent": {"kind": "latent_pgd"},
         },
+        "certify": {"max_edits": 0},
         "hardening": {
             "rounds": 3,
             "attack": "g",
@@ -89,8 +90,22 @@ def test_a_round_has_its_own_rate_and_only_what_it_uses(config):
 def test_the_suite_is_what_the_run_attacks_in_dna_space(config):
     assert defences.suite(config) == ["g"]
 
-    config["hardening"]["suite"] = ["p"]
+    config["hardening"]["suite"] = ["p", "certify"]
     assert defences.suite(config) == ["p"]
+
+
+def test_certificates_belong_to_the_suite_unless_it_is_named_without_them(config):
+    config["certify"]["max_edits"] = 1
+    assert defences.certifies(config)
+
+    config["hardening"]["suite"] = ["p"]
+    assert not defences.certifies(config)
+
+    config["hardening"]["suite"] = ["p", "certify"]
+    assert defences.certifies(config)
+
+    config["certify"]["max_edits"] = 0
+    assert not defences.certifies(config)
 
 
 def test_without_a_defence_nothing_is_checked(config):
@@ -105,6 +120,7 @@ def test_without_a_defence_nothing_is_checked(config):
         ({"run": {"encoders": ["own_head"]}}, "encoders/own_head/train"),
         ({"run": {"attacks": ["latent"]}}, "run/attacks"),
         ({"hardening": {"suite": ["g", "latent"]}}, 'hardening/suite[1], "latent"'),
+        ({"hardening": {"suite": ["certify"]}}, "hardening/suite[0]"),
         ({"hardening": {"attack": "h"}}, 'hardening/attack, "h"'),
         ({"hardening": {"learning_rate": [0.1]}}, "hardening/learning_rate: 1 values for 3 rounds"),
         ({"hardening": {"examples_per_round": 21}}, "hardening/examples_per_round, 21: only 20"),

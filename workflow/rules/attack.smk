@@ -19,7 +19,7 @@ rule draw_sample:
         mem_mb=2000,
         runtime=10,
     params:
-        attack_samples=lookup("sampling/attack_samples", within=config),
+        attack_samples=sample_size,
     script:
         "../scripts/draw_sample.py"
 
@@ -52,7 +52,7 @@ rule attack_shard:
         attack=lookup("attacks/{attack}", within=config),
         constraints=lookup("constraints", within=config),
         tss_index=tss_index,
-        attack_seeds=lookup("sampling/attack_seeds", within=config),
+        attack_seeds=attack_seeds,
         compute=oracle_options,
         n_shards=shards,
         shard_size=lookup("compute/shard_size", within=config),
@@ -85,7 +85,7 @@ rule rescore:
         attack=lookup("attacks/{attack}", within=config),
         constraints=lookup("constraints", within=config),
         tss_index=tss_index,
-        attack_seeds=lookup("sampling/attack_seeds", within=config),
+        attack_seeds=attack_seeds,
         batch_size=lookup("compute/batch_size", within=config),
     script:
         "../scripts/rescore.py"

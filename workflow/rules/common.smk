@@ -12,7 +12,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 # Before any installed copy: the library that lies beside this file is the one that runs.
 sys.path.insert(0, str(SCRIPTS))
 
-from genosiege import configuration, workflow_code
+from genosiege import configuration, defences, workflow_code
 from genosiege.data import download
 from genosiege.errors import InputError
 
@@ -27,6 +27,7 @@ def checked(config):
         validate(config, "../schemas/config.schema.yaml")
         configuration.normalise(config)
         configuration.check(config)
+        defences.check(config)
     except WorkflowError as error:
         sys.exit(f"Error: {configuration.reworded(error.__context__ or error)}")
     except InputError as error:
@@ -42,7 +43,9 @@ wildcard_constraints:
     attack="[A-Za-z0-9_-]+",
     split="train|dev|test",
     seed="[0-9]+",
-    stage="baseline|[a-z_]+/round[1-9][0-9]*",
+    stage="baseline|[A-Za-z0-9_-]+/round[1-9][0-9]*",
+    defence="[A-Za-z0-9_-]+",
+    round="[1-9][0-9]*",
     shard="[0-9]+",
 
 
@@ -101,13 +104,19 @@ def encoder_files(wildcards):
     )
 
 
+def sample_size(wildcards):
+    """Give how many sequences of `{split}` are attacked at most; those of train for hardening."""
+    if wildcards.split == "train":
+        return config["hardening"]["train_attack_samples"]
+    return config["sampling"]["attack_samples"]
+
+
 def shards(wildcards):
     """Count the shards of `{split}`'s sample, from the configuration alone."""
-    sampling = config["sampling"]
     rows = config["tasks"][wildcards.task].get("rows") or {}
     cap = "train_samples" if wildcards.split == "train" else "eval_samples"
     return workflow_code.shard_count(
-        [sampling["attack_samples"], rows.get(wildcards.split), sampling[cap]],
+        [sample_size(wildcards), rows.get(wildcards.split), config["sampling"][cap]],
         config["compute"]["shard_size"],
     )
 
@@ -219,6 +228,12 @@ def attack_shards(wildcards):
         shard=range(shards(wildcards)),
         **names,
     )
+
+
+def attack_seeds(wildcards):
+    """Give the seeds of an attack on `{split}`; adversaries to train on take one."""
+    seeds = config["sampling"]["attack_seeds"]
+    return seeds[:1] if wildcards.split == "train" else seeds
 
 
 def motif_files(wildcards):
@@ -360,14 +375,6 @@ def page(name, category, result):
     return shown(f"tables/{name}.html", category, result, "table", name)
 
 
-def figure(name, result, caption=None):
-    """Mark a figure of the attacks."""
-    return shown(f"figures/{name}.svg", "Attacks", result, "figure", caption or name)
-
-
-# Targets ------------------------------------------------------------------------------
-
-
-def models():
-    """Name every model of the run, so that a deleted one is made again."""
-    return of_baselines("model.safetensors")
+def figure(name, result, caption=None, category="Attacks"):
+    """Mark a figure."""
+    return shown(f"figures/{name}.svg", category, result, "figure", caption or name)

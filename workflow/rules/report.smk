@@ -128,3 +128,68 @@ rule draw_figures:
         tss_index=tss_indices(),
     script:
         "../scripts/draw_figures.py"
+
+
+rule make_hardening_tables:
+    input:
+        rounds=of_defences("rounds.parquet"),
+        outcomes=of_defences("outcomes.parquet"),
+        code=code("make_hardening_tables"),
+    output:
+        hardening=csv_file("hardening", "Hardening", "Each round"),
+        hardening_page=page("hardening", "Hardening", "Each round"),
+        verdict=csv_file("verdict", "Hardening", "Verdict"),
+        verdict_page=page("verdict", "Hardening", "Verdict"),
+        defence_attacks=csv_file("defence_attacks", "Hardening", "Under each attack"),
+        defence_attacks_page=page("defence_attacks", "Hardening", "Under each attack"),
+        published_claim=csv_file("published_claim", "Hardening", "The published claim"),
+        published_claim_page=page("published_claim", "Hardening", "The published claim"),
+        # Beside the benchmarks: tables hold no times, so that equal runs give equal tables.
+        times=shown(
+            "benchmarks/rounds.csv", "Hardening", "Wall times", "CSV file", "round_times"
+        ),
+        times_page=shown(
+            "benchmarks/rounds.html", "Hardening", "Wall times", "table", "round_times"
+        ),
+    log:
+        "<logs>/make_hardening_tables.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        # No input: who deletes old times wants no attack to be run again.
+        benchmarks=f"results/{config['run']['name']}/benchmarks",
+    script:
+        "../scripts/make_hardening_tables.py"
+
+
+rule draw_hardening:
+    input:
+        hardening="<results>/tables/hardening.csv",
+        verdict="<results>/tables/verdict.csv",
+        code=code("draw_hardening"),
+    output:
+        summary=figure("hardening_summary", "Summary", None, "Hardening"),
+        training_progress=figure("training_progress", "Training", None, "Hardening"),
+        attack_effectiveness=figure("attack_effectiveness", "Success rates", None, "Hardening"),
+        attack_difficulty=figure("attack_difficulty", "Queries and edits", None, "Hardening"),
+        biological_plausibility=figure(
+            "biological_plausibility", "Plausibility", None, "Hardening"
+        ),
+        perturbation_efficiency=figure(
+            "perturbation_efficiency", "Drop per edit", None, "Hardening"
+        ),
+        model_robustness=figure("model_robustness", "Robust accuracy", None, "Hardening"),
+    log:
+        "<logs>/draw_hardening.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    script:
+        "../scripts/draw_hardening.py"

@@ -10,6 +10,8 @@ ATTACKING_KINDS = ("adversarial_only", "mixed")
 """Kinds that train on adversaries; the others are controls, and are not attacked for training."""
 PER_ROUND = ("epochs", "learning_rate")
 """Options that may differ from round to round."""
+CERTIFY = "certify"
+"""What the certificate is called among the attacks of a suite."""
 RESERVED = ("baseline",)
 """Names that folders of the results have for other things."""
 
@@ -75,9 +77,15 @@ def suite(config: Mapping[str, Any]) -> list[str]:
     """Name the attacks that a baseline and a hardened model are compared under."""
     asked = config["hardening"]["suite"]
     if asked is not None:
-        return list(asked)
+        return [name for name in asked if name != CERTIFY]
     attacks = config["attacks"]
     return [name for name in config["run"]["attacks"] if attacks[name]["kind"] in DNA_KINDS]
+
+
+def certifies(config: Mapping[str, Any]) -> bool:
+    """Tell whether certificates belong to that comparison."""
+    asked = config["hardening"]["suite"]
+    return bool(config["certify"]["max_edits"]) and (asked is None or CERTIFY in asked)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -105,11 +113,16 @@ def check(config: Mapping[str, Any]) -> None:
 def _check_suite(config: Mapping[str, Any]) -> None:
     usable = [name for name, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
     for index, name in enumerate(config["hardening"]["suite"] or []):
-        if name not in usable:
-            where = place(["hardening", "suite", index])
+        where = place(["hardening", "suite", index])
+        if name == CERTIFY and not config["certify"]["max_edits"]:
+            raise InputError(
+                f'config, {where}, "{name}": nothing is certified; raise certify: max_edits, or '
+                "leave it out."
+            )
+        if name not in (*usable, CERTIFY):
             raise InputError(
                 f'config, {where}, "{name}": `attacks` has no such attack in DNA space; take one '
-                f"of: {listing(usable)}."
+                f"of: {listing([*usable, CERTIFY])}."
             )
     if not suite(config):
         raise InputError(
