@@ -1,0 +1,107 @@
+"""Iterative adversarial training: attack, train, measure, attack afresh, round after round."""
+
+DEFENCE = f"{SEQUENCE}/seed{{seed}}/{{defence}}"
+ROUND = f"{DEFENCE}/round{{round}}"
+
+
+# Its own small file, so that a threshold which changes trains nothing again.
+checkpoint decide_round:
+    input:
+        attack=decision_attack,
+        metrics=decision_metrics,
+        code=code("decide_round"),
+    output:
+        decision=f"{ROUND}/decision.json",
+    log:
+        "<logs>/decide_round/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
+    conda:
+        "../../envs/report.yaml"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        convergence=convergence,
+    script:
+        "../scripts/decide_round.py"
+
+
+rule harden:
+    input:
+        unpack(round_data),
+        model=of_previous("model.safetensors"),
+        description=of_previous("model.json"),
+        encoder=encoder_files,
+        sample=f"{SEQUENCE}/samples/train.parquet",
+        attacks=adversaries,
+        motifs=motif_files,
+        code=code_with("harden", encoder=True),
+    output:
+        model=f"{ROUND}/model.safetensors",
+        description=f"{ROUND}/model.json",
+    log:
+        "<logs>/harden/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
+    benchmark:
+        "<results>/benchmarks/harden/{task}.{encoder}.seed{seed}.{defence}.round{round}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        hardening=round_options,
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+    script:
+        "../scripts/harden.py"
+
+
+# The transfer of a baseline's adversaries to its own later rounds.
+rule replay:
+    input:
+        model=f"{ROUND}/model.safetensors",
+        description=f"{ROUND}/model.json",
+        encoder=encoder_files,
+        attacks=[f"{SEQUENCE}/seed{{seed}}/baseline/attacks/{{attack}}/test.parquet"],
+        code=code_with("transfer", encoder=True),
+    output:
+        table=f"{ROUND}/replay/{{attack}}.parquet",
+    log:
+        "<logs>/replay/{task}.{encoder}.seed{seed}.{defence}.round{round}.{attack}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/transfer.py"
+
+
+rule gather_rounds:
+    input:
+        unpack(rounds_of_defence),
+        code=code("gather_rounds"),
+    output:
+        rounds=f"{DEFENCE}/rounds.parquet",
+        outcomes=f"{DEFENCE}/outcomes.parquet",
+    log:
+        "<logs>/gather_rounds/{task}.{encoder}.seed{seed}.{defence}.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        defence=defence_options,
+    script:
+        "../scripts/gather_rounds.py"
