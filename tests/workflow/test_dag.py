@@ -22,7 +22,14 @@ def inputs(output: str, rule: str) -> set[str]:
 def test_the_demo_asks_for_every_step(workflow):
     output = workflow(None, "--dry-run", base="demo.yaml", check=True).stdout
 
-    for rule in ("download_task", "prepare_task", "train_encoder", "tokenize_task", "embed"):
+    for rule in (
+        "download_task",
+        "prepare_task",
+        "train_encoder",
+        "tokenize_task",
+        "embed",
+        "harden",
+    ):
         assert re.search(rf"^{rule} +\d", output, flags=re.M), rule
     assert "fetch_encoder" not in output
 
@@ -34,7 +41,7 @@ def test_the_graph_of_all_gue_tasks_can_be_built(workflow, repository):
         for name, task in catalogue.items()
         if task["source"]["kind"] == "huggingface" and task.get("split") != "grouped"
     ]
-    config = {"run": {"tasks": tasks, "encoders": ["dnabert2", "cnn"]}}
+    config = {"run": {"tasks": tasks, "encoders": ["dnabert2", "cnn"], "defences": []}}
 
     output = workflow(config, "--dry-run", "--quiet", "rules", check=True).stdout
 
@@ -67,7 +74,7 @@ def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, min
 )
 def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
     config = {
-        "run": {"encoders": ["cnn"], "seeds": [0], "attacks": ["genetic"]},
+        "run": {"encoders": ["cnn"], "seeds": [0], "attacks": ["genetic"], "defences": []},
         "sampling": {"attack_samples": samples},
         "compute": {"shard_size": size},
     }
@@ -81,7 +88,7 @@ def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
 def test_attacks_depend_on_the_files_of_further_motifs(workflow, tmp_path, mode):
     (tmp_path / "mine.jaspar").write_text(">MA0001.1\nA [1]\nC [1]\nG [1]\nT [1]\n")
     config = {
-        "run": {"encoders": ["cnn"], "seeds": [0]},
+        "run": {"encoders": ["cnn"], "seeds": [0], "defences": []},
         "constraints": {"motifs": {"mode": mode, "jaspar": ["mine.jaspar"]}},
     }
 
