@@ -17,10 +17,10 @@ from matplotlib.text import Annotation
 from genosiege import sortable_table
 from genosiege.figures import attacks, curves, style
 from genosiege.sequence import audit, summaries, worst_case
-from genosiege.sequence.results import ModelResult
+from genosiege.sequence.results import AttackResult, ModelResult
 
 
-def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> summaries.AttackResult:
+def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> AttackResult:
     """Make a plausible attack table: 40 sequences, every fifth misclassified."""
     generator = np.random.default_rng([seed, len(attack), len(encoder)])
     n = 40
@@ -50,22 +50,22 @@ def attack_result(attack: str, encoder: str = "cnn", seed: int = 0) -> summaries
             "n_queries_unique": np.where(flipped, generator.integers(2, 900, size=n), 1000),
         }
     )
-    return summaries.AttackResult("promoters", encoder, seed, "baseline", attack, "test", rows, 0)
+    return AttackResult("promoters", encoder, seed, "baseline", attack, "test", rows, 0)
 
 
 @pytest.fixture
-def results() -> list[summaries.AttackResult]:
+def results() -> list[AttackResult]:
     return [
         attack_result(attack, encoder) for encoder in ("cnn", "hf") for attack in ("a", "genetic")
     ]
 
 
-def robust_accuracy(results: list[summaries.AttackResult], *others: pd.DataFrame) -> Figure:
+def robust_accuracy(results: list[AttackResult], *others: pd.DataFrame) -> Figure:
     worst, certified = others or (worst_case.worst_case_table(results), audit.certify_table([]))
     return curves.robust_accuracy(summaries.robust_accuracy_table(results), worst, certified)
 
 
-DRAWN: dict[str, Callable[[list[summaries.AttackResult]], Figure]] = {
+DRAWN: dict[str, Callable[[list[AttackResult]], Figure]] = {
     "edits": attacks.edits_per_success,
     "confidence": attacks.confidence,
     "positions": lambda results: attacks.edit_positions(results, {"promoters": 80}),
@@ -96,7 +96,7 @@ def certificate(unknown: int) -> ModelResult:
     ],
 )
 def test_figures_say_what_they_show_and_of_how_many(
-    name: str, expected: list[str], results: list[summaries.AttackResult], tmp_path: Path
+    name: str, expected: list[str], results: list[AttackResult], tmp_path: Path
 ) -> None:
     text = text_of(DRAWN[name](results), tmp_path / "figure.svg")
 
@@ -107,7 +107,7 @@ def test_figures_say_what_they_show_and_of_how_many(
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_equal_input_gives_equal_bytes(
-    name: str, results: list[summaries.AttackResult], tmp_path: Path
+    name: str, results: list[AttackResult], tmp_path: Path
 ) -> None:
     for file in ("one.svg", "two.svg"):
         style.save(DRAWN[name](results), tmp_path / file)
@@ -143,7 +143,7 @@ def test_figures_bear_a_run_without_attacks(name: str, tmp_path: Path) -> None:
 
 
 def test_position_axis_without_tss_counts_from_the_first_letter(
-    results: list[summaries.AttackResult], tmp_path: Path
+    results: list[AttackResult], tmp_path: Path
 ) -> None:
     text = text_of(attacks.edit_positions(results, {"promoters": None}), tmp_path / "f.svg")
 
@@ -243,7 +243,7 @@ def test_curve_over_queries_counts_what_is_not_flipped_yet() -> None:
     assert line.get_drawstyle() == "steps-post"
 
 
-def test_median_of_edits_is_marked_where_it_lies(results: list[summaries.AttackResult]) -> None:
+def test_median_of_edits_is_marked_where_it_lies(results: list[AttackResult]) -> None:
     axes = attacks.edits_per_success(results[:1]).axes[0]
 
     rows = results[0].rows

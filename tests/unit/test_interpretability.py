@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from genosiege.errors import InputError
-from genosiege.sequence import interpretability, motifs, shuffles, site_changes, summaries
+from genosiege.sequence import interpretability, motifs, shuffles, site_changes
 from genosiege.sequence.constraints import Constraints, is_transition
 from genosiege.sequence.interpretability import interpretability_table
-from genosiege.sequence.results import ModelResult
+from genosiege.sequence.results import AttackResult, ModelResult
 
 LENGTH = 120
 TSS = 80
@@ -29,7 +29,7 @@ def edit_string(original: str, edits: dict[int, str]) -> str:
 
 def result(
     originals: list[str], edits: list[dict[int, str]], attack: str = "genetic", seed: int = 0
-) -> summaries.AttackResult:
+) -> AttackResult:
     """Make an attack table in which every edited sequence is a success."""
     rows = pd.DataFrame(
         {
@@ -42,7 +42,7 @@ def result(
             "success_flip": [bool(found) for found in edits],
         }
     )
-    return summaries.AttackResult("prom", "cnn", seed, "baseline", attack, "test", rows, 0)
+    return AttackResult("prom", "cnn", seed, "baseline", attack, "test", rows, 0)
 
 
 def random_edits(
@@ -53,7 +53,7 @@ def random_edits(
     return {int(p): rules.propose_base(int(p), generator) for p in places}
 
 
-def chance_result(seed: int, share: float = 0.7, **names: Any) -> summaries.AttackResult:
+def chance_result(seed: int, share: float = 0.7, **names: Any) -> AttackResult:
     generator = np.random.default_rng(seed)
     originals = [random_sequence(generator) for _ in range(80)]
     edits = [
@@ -63,7 +63,7 @@ def chance_result(seed: int, share: float = 0.7, **names: Any) -> summaries.Atta
     return result(originals, edits, **names)
 
 
-def table_of(*results: summaries.AttackResult, **options: Any) -> pd.DataFrame:
+def table_of(*results: AttackResult, **options: Any) -> pd.DataFrame:
     settings: dict[str, Any] = {
         "certificates": [], "tss_index": {"prom": TSS}, "constraints": SOFT,
         "kinds": {"genetic": "genetic", "greedy": "greedy"},
@@ -96,7 +96,7 @@ def few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpretability, "N_SHUFFLES", 300)
 
 
-def planted_result() -> summaries.AttackResult:
+def planted_result() -> AttackResult:
     """Make edits at G of the ten bases from the TSS on: transversions G>C, three of four."""
     generator = np.random.default_rng(3)
     originals, edits = [], []

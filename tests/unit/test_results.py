@@ -54,6 +54,33 @@ def test_certificates_and_transfers_take_names_from_the_path(tmp_path: Path) -> 
     assert len(of_transfer.rows) == 1
 
 
+def test_replays_and_predictions_take_names_from_the_path(tmp_path: Path) -> None:
+    empty = {"int64": 0, "float64": 0.5, "bool": True, "object": "a"}
+    replay, predictions = tmp_path / MODEL / "replay/genetic.parquet", tmp_path / MODEL
+    row = {name: empty[kind] for name, kind in results.TRANSFER_ROWS.items()}
+    files.write_parquet(pd.DataFrame([row]), replay)
+    answer = pd.DataFrame([{"id": "a", "label": 1, "predicted": 0, "correct": False}])
+    files.write_parquet(answer, predictions / "predictions.parquet")
+
+    of_replay = results.read_replay(str(replay))
+    of_predictions = results.read_predictions(str(predictions / "predictions.parquet"))
+
+    assert of_replay[:5] == ("promoters", "cnn", 2, "mixed/round3", "genetic")
+    assert of_predictions[:5] == ("promoters", "cnn", 2, "mixed/round3", "")
+    assert of_predictions.rows["correct"].tolist() == [False]
+
+
+def test_further_columns_of_an_attack_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / MODEL / "attacks/genetic/test.parquet"
+    files.write_parquet(pd.DataFrame([flip("a", 1, plausibility=1)]), path)
+
+    found = results.read_attack(str(path), {"plausibility": "float64"})
+
+    assert found.rows["plausibility"].dtype == float
+    missing = refusal(results.read_attack, str(path), {"gc_shift": "float64"})
+    assert "column gc_shift is missing" in missing
+
+
 def test_latent_attacks_come_one_by_one_or_gathered(tmp_path: Path) -> None:
     alone, gathered = tmp_path / MODEL / "latent/pgd.parquet", tmp_path / MODEL / "latent.parquet"
     files.write_parquet(LATENT.drop(columns="attack"), alone)
@@ -74,7 +101,14 @@ def test_a_gathered_table_that_names_no_attack_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "read",
-    [results.read_attack, results.read_certificate, results.read_transfer, results.read_latent],
+    [
+        results.read_attack,
+        results.read_certificate,
+        results.read_transfer,
+        results.read_replay,
+        results.read_latent,
+        results.read_predictions,
+    ],
 )
 def test_a_table_elsewhere_is_refused(read, tmp_path: Path) -> None:
     assert "move the file there" in refusal(read, str(tmp_path / "genetic.parquet"))

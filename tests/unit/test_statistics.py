@@ -12,6 +12,7 @@ from genosiege.statistics import (
     bootstrap_interval,
     clustered_wilson_interval,
     weighted_mean,
+    weighted_median,
     wilson_interval,
 )
 
@@ -165,3 +166,56 @@ def test_bootstrap_of_a_single_cluster_knows_no_interval(values: list[float]) ->
 def test_bootstrap_refuses_clusters_of_another_length() -> None:
     with pytest.raises(InputError, match="one cluster for each"):
         bootstrap_interval([1.0, 2.0], ["a"], weighted_mean, np.random.default_rng(0))
+
+
+def test_weighted_median_is_the_median_of_the_repeated_values() -> None:
+    generator = np.random.default_rng(5)
+    for _ in range(300):
+        n = int(generator.integers(1, 12))
+        # Few different values, so that ties occur.
+        values = generator.integers(0, 6, size=n) * generator.choice([1.0, 0.37])
+        weights = generator.integers(0, 4, size=(7, n)).astype(float)
+
+        found = weighted_median(values, weights)
+
+        for median, row in zip(found, weights.astype(int), strict=True):
+            repeated = [value for value, k in zip(values, row, strict=True) for _ in range(k)]
+            if repeated:
+                assert median == pytest.approx(np.median(repeated))
+            else:
+                assert math.isnan(median)
+
+
+def test_weighted_median_halves_the_weight_on_either_side_by_brute_force() -> None:
+    generator = np.random.default_rng(6)
+    for _ in range(200):
+        values = generator.normal(size=int(generator.integers(1, 9)))
+        weights = generator.exponential(size=(1, len(values)))
+        half = weights.sum() / 2
+
+        (median,) = weighted_median(values, weights)
+
+        (middle,) = [
+            v
+            for v in values
+            if weights[0][values < v].sum() < half and weights[0][values > v].sum() < half
+        ]
+        assert median == pytest.approx(middle)
+
+
+def test_weighted_median_does_not_depend_on_the_scale_of_weights_and_may_have_no_value() -> None:
+    values, weights = np.array([3.0, 1.0, 2.0, 2.0]), np.array([[1.0, 1.0, 0.0, 2.0]])
+
+    assert weighted_median(values, weights / 8) == weighted_median(values, weights) == [2.0]
+    assert np.isnan(weighted_median(np.array([]), np.ones((3, 0)))).tolist() == [True] * 3
+
+
+def test_bootstrap_of_a_median_agrees_with_resampling_row_by_row() -> None:
+    generator = np.random.default_rng(7)
+    values = generator.integers(1, 11, size=60).astype(float)
+    drawn = generator.integers(60, size=(20_000, 60))
+    expected = np.quantile(np.median(values[drawn], axis=1), [0.025, 0.975])
+
+    interval = bootstrap_interval(values, np.arange(60), weighted_median, generator)
+
+    assert interval == pytest.approx(expected, abs=0.51)

@@ -10,22 +10,23 @@ from toy_tables import attack_row, flip, skipped
 
 from genosiege.errors import InputError
 from genosiege.sequence import positions, summaries
+from genosiege.sequence.results import AttackResult
 from genosiege.statistics import wilson_interval
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 
 
-def result(rows: list[dict[str, Any]], seed: int = 0) -> summaries.AttackResult:
+def result(rows: list[dict[str, Any]], seed: int = 0) -> AttackResult:
     place = ("promoters", "cnn", seed, "baseline", "genetic", "test")
-    return summaries.AttackResult(*place, pd.DataFrame(rows), search_flips_lost=2)
+    return AttackResult(*place, pd.DataFrame(rows), search_flips_lost=2)
 
 
 @pytest.fixture
-def one_attack_seed() -> summaries.AttackResult:
+def one_attack_seed() -> AttackResult:
     return result([flip("a", 1), flip("b", 4), attack_row("c"), skipped("d")])
 
 
-def test_attack_summary_of_one_attack_seed(one_attack_seed: summaries.AttackResult) -> None:
+def test_attack_summary_of_one_attack_seed(one_attack_seed: AttackResult) -> None:
     row = summaries.attacks_table([one_attack_seed]).iloc[0]
 
     counts = ["n_sequences", "n_attack_seeds", "n_correct", "n_runs", "n_flips"]
@@ -76,7 +77,7 @@ def test_attack_without_a_success_has_no_median_of_edits() -> None:
 
 
 def test_robust_accuracy_falls_where_the_flips_lie(
-    one_attack_seed: summaries.AttackResult,
+    one_attack_seed: AttackResult,
 ) -> None:
     curve = summaries.robust_accuracy_table([one_attack_seed])
 
@@ -87,7 +88,7 @@ def test_robust_accuracy_falls_where_the_flips_lie(
 
 
 def test_the_curve_ends_where_the_attack_was_not_allowed_to_go(
-    one_attack_seed: summaries.AttackResult,
+    one_attack_seed: AttackResult,
 ) -> None:
     curve = summaries.robust_accuracy_table([one_attack_seed._replace(max_edits=4)])
 
@@ -120,7 +121,7 @@ def test_seeds_are_summarised_as_mean_and_standard_deviation() -> None:
     assert np.isnan(table.loc["accuracy", "low"])
 
 
-def test_one_seed_has_no_standard_deviation(one_attack_seed: summaries.AttackResult) -> None:
+def test_one_seed_has_no_standard_deviation(one_attack_seed: AttackResult) -> None:
     table = summaries.seeds_table(summaries.baseline_table([metrics(0, 0.8)]), [one_attack_seed])
 
     assert table["sd"].isna().all()
@@ -203,7 +204,7 @@ def test_data_table_says_which_share_of_a_split_has_relatives_in_train() -> None
     assert table.loc["train", ["leaked_train", "leaked_train_share"]].isna().all()
 
 
-def test_every_column_is_defined_in_its_caption(one_attack_seed: summaries.AttackResult) -> None:
+def test_every_column_is_defined_in_its_caption(one_attack_seed: AttackResult) -> None:
     baseline = summaries.baseline_table([metrics(0, 0.8)])
     tables = {
         "data": summaries.data_table({"promoters": CARD}),

@@ -119,6 +119,38 @@ def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
     return means
 
 
+def weighted_median(
+    values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted medians of `values`, one per row of weights.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        The observations, none missing.
+    weights : ndarray, shape (r, n)
+        Non-negative; whole numbers are repetitions.
+
+    Returns
+    -------
+    ndarray of float64, shape (r,)
+        For whole weights the ordinary median of the repeated values, so that the two middle
+        ones of an even number are averaged; nan where all weights are 0.
+    """
+    if not len(values):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(values, kind="stable")
+    ranked = np.asarray(values, dtype=float)[order]
+    reached = np.cumsum(weights[:, order], axis=1, dtype=float)
+    half = reached[:, -1:] / 2
+    # Where half of the weight is reached, and where it is passed: one value, or the middle two.
+    lower, upper = (reached < half).sum(axis=1), (reached <= half).sum(axis=1)
+    with_weight = half[:, 0] > 0
+    medians = np.full(len(weights), np.nan)
+    medians[with_weight] = (ranked[lower[with_weight]] + ranked[upper[with_weight]]) / 2
+    return medians
+
+
 def bootstrap_interval(
     values: ArrayLike,
     clusters: ArrayLike | Sequence[ArrayLike],
@@ -137,7 +169,8 @@ def bootstrap_interval(
         Which observations belong together, such as the sequence's id. A tuple names
         crossed factors (sequence ids, model seeds), each resampled on its own.
     statistic : callable
-        What is estimated, from values (n,) and weights (r, n): `weighted_mean`.
+        What is estimated, from values (n,) and weights (r, n): `weighted_mean`,
+        `weighted_median`.
     generator : numpy.random.Generator
         Where the resamples come from.
     n_resamples : int

@@ -5,29 +5,23 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.sequence.results import ModelResult
-from genosiege.statistics import Interval, clustered_wilson_interval, wilson_interval
-
-MODEL = ["task", "encoder", "seed", "stage"]
-
-
-def _rate(name: str) -> list[str]:
-    return [name, f"{name}_low", f"{name}_high"]
-
+from genosiege.sequence import rates
+from genosiege.sequence.results import MODEL, ModelResult
 
 CERTIFY_COLUMNS = [
     *MODEL, "k", "n_sequences", "n_correct", "n_robust", "n_flipped", "n_unknown",
-    *_rate("robust_share_low_bound"), *_rate("robust_share_high_bound"), *_rate("flipped_share"),
-    "exact",
+    *rates.columns("robust_share_low_bound"), *rates.columns("robust_share_high_bound"),
+    *rates.columns("flipped_share"), "exact",
 ]  # fmt: skip
 LATENT_COLUMNS = [
-    *MODEL, "attack", "norm", "epsilon", "n_sequences", "n_correct", *_rate("robust_accuracy"),
-    *_rate("flip_rate"), "mean_l2", "mean_linf", "mean_gradients", "realisable",
+    *MODEL, "attack", "norm", "epsilon", "n_sequences", "n_correct",
+    *rates.columns("robust_accuracy"), *rates.columns("flip_rate"), "mean_l2", "mean_linf",
+    "mean_gradients", "realisable",
 ]  # fmt: skip
 TRANSFER_COLUMNS = [
     "attack", "seed", "stage", "source_task", "source_encoder", "target_task", "target_encoder",
-    "n", "n_flipped", *_rate("flip_rate"), "n_source_flips", "n_transferred",
-    *_rate("transfer_rate"),
+    "n", "n_flipped", *rates.columns("flip_rate"), "n_source_flips", "n_transferred",
+    *rates.columns("transfer_rate"),
 ]  # fmt: skip
 
 
@@ -63,9 +57,9 @@ def certify_table(certificates: Iterable[ModelResult]) -> pd.DataFrame:
                     "n_unknown": unknown,
                     "exact": unknown == 0,
                 }
-                | _wilson("robust_share_low_bound", robust, n)
-                | _wilson("robust_share_high_bound", robust + unknown, n)
-                | _wilson("flipped_share", flipped, n - n_skipped)
+                | rates.wilson("robust_share_low_bound", robust, n)
+                | rates.wilson("robust_share_high_bound", robust + unknown, n)
+                | rates.wilson("flipped_share", flipped, n - n_skipped)
             )
     return pd.DataFrame(rows, columns=CERTIFY_COLUMNS).sort_values([*MODEL, "k"], ignore_index=True)
 
@@ -101,8 +95,8 @@ def _latent_measures(found: pd.DataFrame) -> dict[str, Any]:
     return {
         "n_sequences": n,
         "n_correct": n_correct,
-        **_wilson("robust_accuracy", n_correct - n_flipped, n),
-        **_wilson("flip_rate", n_flipped, n_correct),
+        **rates.wilson("robust_accuracy", n_correct - n_flipped, n),
+        **rates.wilson("flip_rate", n_flipped, n_correct),
         "mean_l2": attacked["l2"].mean(),
         "mean_linf": attacked["linf"].mean(),
         "mean_gradients": attacked["n_gradients"].mean(),
@@ -145,28 +139,12 @@ def _pairs(target: ModelResult) -> Iterator[dict[str, Any]]:
             "target_encoder": target.encoder,
             "n": len(both),
             "n_flipped": int(both["flipped"].sum()),
-            **_clustered("flip_rate", both),
+            **rates.clustered("flip_rate", both["flipped"], both["id"]),
             "n_source_flips": len(source_flips),
             "n_transferred": int(source_flips["flipped"].sum()),
-            **_clustered("transfer_rate", source_flips),
+            **rates.clustered("transfer_rate", source_flips["flipped"], source_flips["id"]),
         }
 
 
 def _model(result: ModelResult) -> dict[str, Any]:
     return {name: getattr(result, name) for name in MODEL}
-
-
-def _wilson(name: str, successes: int, n: int) -> dict[str, float]:
-    rate = successes / n if n else float("nan")
-    return _named(name, rate, wilson_interval(successes, n))
-
-
-def _clustered(name: str, rows: pd.DataFrame) -> dict[str, float]:
-    """Share of flips, the attack seeds of a sequence taken together."""
-    return _named(
-        name, rows["flipped"].mean(), clustered_wilson_interval(rows["flipped"], rows["id"])
-    )
-
-
-def _named(name: str, rate: float, interval: Interval) -> dict[str, float]:
-    return dict(zip(_rate(name), (rate, *interval), strict=True))

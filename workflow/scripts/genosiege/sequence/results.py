@@ -14,6 +14,9 @@ import pandas as pd
 from genosiege import files
 from genosiege.errors import InputError
 
+MODEL = ["task", "encoder", "seed", "stage"]
+"""The columns that tell which model a row is about."""
+
 MAX_BUDGET = 10
 """Largest edit budget of a robust-accuracy curve."""
 
@@ -23,7 +26,9 @@ _MODEL_PATH = (
 _ATTACK = r"attacks/(?P<attack>[^/]+)/(?P<split>train|dev|test)\.parquet$"
 _CERTIFICATE = r"certify\.parquet$"
 _TRANSFER = r"transfer/(?P<attack>[^/]+)\.parquet$"
+_REPLAY = r"replay/(?P<attack>[^/]+)\.parquet$"
 _LATENT = r"latent(/(?P<attack>[^/]+))?\.parquet$"
+_PREDICTIONS = r"predictions\.parquet$"
 
 ATTACK_ROWS = {
     "attack_seed": "int64",
@@ -79,6 +84,7 @@ TRANSFER_ROWS = {
     "flipped": "bool",
 }
 """A transferred adversary: one row per source model, attack seed and sequence."""
+PREDICTION_ROWS = {"id": "object", "label": "int64", "correct": "bool"}
 
 
 class AttackResult(NamedTuple):
@@ -111,8 +117,15 @@ class ModelResult(NamedTuple):
     rows: pd.DataFrame
 
 
-def read_attack(path: str) -> AttackResult:
+def read_attack(path: str, extra: Mapping[str, str] | None = None) -> AttackResult:
     """Read an attack table; its path names task, encoder, seed, stage, attack and split.
+
+    Parameters
+    ----------
+    path : str
+        `…/task/encoder/seedN/stage/attacks/attack/split.parquet`.
+    extra : mapping of str to str, optional
+        Types of columns that are needed beside `ATTACK_ROWS`.
 
     Raises
     ------
@@ -125,7 +138,7 @@ def read_attack(path: str) -> AttackResult:
             f"{path}: an attack table lies at task/encoder/seedN/stage/attacks/attack/split"
             ".parquet; move the file there."
         )
-    rows = _rows(path, ATTACK_ROWS, "attack table")
+    rows = read_rows(path, ATTACK_ROWS | dict(extra or {}), "attack table")
     noted = files.parquet_metadata(path, ("search_flips_lost", "max_edits"))
     return AttackResult(
         task=place["task"],
@@ -151,6 +164,23 @@ def read_transfer(path: str) -> ModelResult:
     Errors as for `read_attack`; task and encoder are the target's.
     """
     return _read_of_model(path, _TRANSFER, TRANSFER_ROWS, "transfer", "transfer/attack.parquet")
+
+
+def read_replay(path: str) -> ModelResult:
+    """Read the baseline's adversaries scored on a hardened model, `…/stage/replay/attack.parquet`.
+
+    Errors as for `read_attack`.
+    """
+    return _read_of_model(path, _REPLAY, TRANSFER_ROWS, "replay", "replay/attack.parquet")
+
+
+def read_predictions(path: str) -> ModelResult:
+    """Read a model's predictions on the clean test split, `…/stage/predictions.parquet`.
+
+    Errors as for `read_attack`.
+    """
+    place = "predictions.parquet"
+    return _read_of_model(path, _PREDICTIONS, PREDICTION_ROWS, "table of predictions", place)
 
 
 def read_latent(path: str) -> list[ModelResult]:
@@ -192,7 +222,7 @@ def _read_of_model(
         seed=int(place["seed"]),
         stage=place["stage"],
         attack=place.groupdict().get("attack") or "",
-        rows=_rows(path, columns, what),
+        rows=read_rows(path, columns, what),
     )
 
 
@@ -200,8 +230,14 @@ def _place(path: str | PathLike[str], form: str) -> re.Match[str] | None:
     return re.search(_MODEL_PATH + form, Path(path).as_posix())
 
 
-def _rows(path: str, columns: Mapping[str, str], what: str) -> pd.DataFrame:
-    """Read a table, check that it has rows and some columns, and give those their types."""
+def read_rows(path: str, columns: Mapping[str, str], what: str) -> pd.DataFrame:
+    """Read a table, check that it has rows and some columns, and give those their types.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no parquet, lacks a column or has no row.
+    """
     rows = files.read_parquet(path)
     missing = [name for name in columns if name not in rows]
     if missing:

@@ -8,21 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege import runtime
-from genosiege.sequence.results import MAX_BUDGET
-from genosiege.sequence.results import AttackResult as AttackResult
-from genosiege.sequence.results import read_attack as read_attack
-from genosiege.statistics import (
-    Interval,
-    bootstrap_interval,
-    clustered_wilson_interval,
-    weighted_mean,
-    wilson_interval,
-)
+from genosiege.sequence import rates
+from genosiege.sequence.results import MAX_BUDGET, MODEL, AttackResult
+from genosiege.statistics import Interval, bootstrap_interval, weighted_mean, wilson_interval
 
 STOP_REASONS = ("success", "patience", "generations", "query_budget", "exhausted")
 SPLITS = ("train", "dev", "test")
 MEASURES = ("accuracy", "mcc", "f1", "auroc", "ece", "loss", "mean_margin", "saturation")
-MODEL = ["task", "encoder", "seed", "stage"]
 ATTACK = [*MODEL, "attack", "split"]
 
 
@@ -76,10 +68,10 @@ def _leakage(card: Mapping[str, Any], split: str) -> dict[str, Any]:
         "leaked_train": None,
     }
     if split == "train":
-        return row | _rate("leaked_train_share", np.nan, Interval(np.nan, np.nan))
+        return row | rates.named("leaked_train_share", np.nan, Interval(np.nan, np.nan))
     leaked, n = used["relatives_in"]["train"]["any"], used["rows"]
     row["leaked_train"] = leaked
-    return row | _rate("leaked_train_share", leaked / n, wilson_interval(leaked, n))
+    return row | rates.wilson("leaked_train_share", leaked, n)
 
 
 def _overlapping_rows(overlaps: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
@@ -110,7 +102,7 @@ def baseline_table(metrics: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         n = int(found["n"])
         interval = wilson_interval(round(found["accuracy"] * n), n)
         row = {name: found[name] for name in MODEL}
-        row |= {"n": n} | _rate("accuracy", found["accuracy"], interval)
+        row |= {"n": n} | rates.named("accuracy", found["accuracy"], interval)
         row |= {name: found[name] for name in MEASURES[1:]}
         row |= {
             f"parameters_{name}": found["parameters"][name]
@@ -146,17 +138,15 @@ def _attack_row(result: AttackResult) -> dict[str, Any]:
     row = {name: getattr(result, name) for name in ATTACK}
     row |= {
         "n_sequences": len(sequences),
-        **_rate(
-            "clean_accuracy", n_correct / len(sequences), wilson_interval(n_correct, len(sequences))
-        ),
-        **_clustered_rate("robust_accuracy", robust_at(rows), rows["id"]),
+        **rates.wilson("clean_accuracy", n_correct, len(sequences)),
+        **rates.clustered("robust_accuracy", robust_at(rows), rows["id"]),
         "n_attack_seeds": rows["attack_seed"].nunique(),
         "n_correct": n_correct,
         "n_runs": len(attacked),
         "n_flips": len(won),
     }
-    row |= _clustered_rate("flip_rate", attacked["success_flip"], attacked["id"])
-    row |= _clustered_rate("success_drop_rate", attacked["success_drop"], attacked["id"])
+    row |= rates.clustered("flip_rate", attacked["success_flip"], attacked["id"])
+    row |= rates.clustered("success_drop_rate", attacked["success_drop"], attacked["id"])
     row |= {
         "median_edits": won["n_edits"].median(),
         "median_queries": attacked["n_queries"].median(),
@@ -169,7 +159,7 @@ def _attack_row(result: AttackResult) -> dict[str, Any]:
         weighted_mean,
         runtime.stream(*(row[name] for name in ATTACK), "mean_confidence_drop"),
     )
-    row |= _rate("mean_confidence_drop", attacked["confidence_drop"].mean(), interval)
+    row |= rates.named("mean_confidence_drop", attacked["confidence_drop"].mean(), interval)
     row["flips_lost_on_rescoring"] = result.search_flips_lost
     stops = attacked["stop_reason"].value_counts()
     return row | {f"stop_{reason}": int(stops.get(reason, 0)) for reason in STOP_REASONS}
@@ -218,7 +208,7 @@ def robust_accuracy_table(results: Iterable[AttackResult]) -> pd.DataFrame:
                 row = dict(zip(GROUP, key, strict=True)) | {"seed": seed, "edit_budget": budget}
                 row["n_sequences"] = rows["id"].nunique()
                 withstood = robust_at(rows, budget)
-                table.append(row | _clustered_rate("robust_accuracy", withstood, rows["id"]))
+                table.append(row | rates.clustered("robust_accuracy", withstood, rows["id"]))
     return _frame(table, [*GROUP, "seed", "edit_budget", "robust_accuracy"])
 
 
@@ -297,17 +287,6 @@ def _spread(
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     """Make a table that has at least its key columns where a run asked for nothing."""
     return pd.DataFrame(rows, columns=None if rows else columns)
-
-
-def _rate(name: str, value: float, interval: Interval) -> dict[str, float]:
-    return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-
-
-def _clustered_rate(
-    name: str, outcomes: "pd.Series[bool]", sequences: "pd.Series[str]"
-) -> dict[str, float]:
-    rate = outcomes.mean() if len(outcomes) else np.nan
-    return _rate(name, rate, clustered_wilson_interval(outcomes, sequences))
 
 
 def runs(members: Iterable[AttackResult], successes: bool = False) -> pd.DataFrame:

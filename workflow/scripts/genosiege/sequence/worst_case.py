@@ -5,14 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from genosiege.sequence import rates
 from genosiege.sequence.results import AttackResult, ModelResult
 from genosiege.sequence.suite import CERTIFY, MODEL, Suite, suites
-from genosiege.statistics import wilson_interval
 
 WORST_CASE = "worst_case"
 COLUMNS = [
-    *MODEL, "attack", "edit_budget", "n_sequences", "robust_accuracy", "robust_accuracy_low",
-    "robust_accuracy_high", "n_flipped", "median_edits",
+    *MODEL, "attack", "edit_budget", "n_sequences", *rates.columns("robust_accuracy"), "n_flipped",
+    "median_edits",
 ]  # fmt: skip
 
 
@@ -53,14 +53,11 @@ def _rows(suite: Suite) -> Iterator[dict[str, Any]]:
         for budget in budgets:
             within = fewest[fewest <= budget]
             n, n_robust = len(correct), int(correct.sum()) - len(within)
-            interval = wilson_interval(n_robust, n)
             yield suite.place | {
                 "attack": name,
                 "edit_budget": budget,
                 "n_sequences": n,
-                "robust_accuracy": n_robust / n,
-                "robust_accuracy_low": interval.low,
-                "robust_accuracy_high": interval.high,
+                **rates.wilson("robust_accuracy", n_robust, n),
                 "n_flipped": len(within),
                 "median_edits": within.median(),
             }
