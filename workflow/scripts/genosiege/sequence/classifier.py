@@ -238,7 +238,8 @@ def _run(
             for rows in bucketed(lengths, options.batch_size, rng):
                 out = logits(rows)
                 loss = F.cross_entropy(out, targets[torch.from_numpy(rows)].to(out.device))
-                _step(loss, module, optimiser, schedule)
+                step(loss, module, optimiser)
+                schedule.step()
                 total += loss.item() * len(rows)
             module.eval()
             with torch.inference_mode():
@@ -290,14 +291,7 @@ def bucketed(lengths: Rows, batch_size: int, rng: np.random.Generator) -> list[R
 def _optimiser(
     module: nn.Module, options: Training, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    weights = [p for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in weights if p.ndim > 1], "weight_decay": options.weight_decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=options.learning_rate,
-    )
+    optimiser = adamw(module, options.learning_rate, options.weight_decay)
     warmup = round(options.warmup * steps)
 
     def share(step: int) -> float:
@@ -308,16 +302,53 @@ def _optimiser(
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, share)
 
 
-def _step(
+def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Make AdamW for what of a module can be trained; only matrices are decayed.
+
+    Parameters
+    ----------
+    module : Module
+        Its parameters that take no gradient are left out.
+    learning_rate, weight_decay : float
+        As in `Training`.
+    """
+    weights = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=learning_rate,
+    )
+
+
+def step(
     loss: torch.Tensor,
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
+    section: str = "training",
 ) -> None:
+    """Take one optimiser step, the gradient's norm clipped at 1.
+
+    Parameters
+    ----------
+    loss : Tensor
+        A scalar.
+    module : Module
+        Whose parameters the optimiser changes.
+    optimiser : Optimizer
+        From `adamw`.
+    section : str
+        Where in the configuration the learning rate stands, for the error.
+
+    Raises
+    ------
+    InputError
+        If the loss is no number any more.
+    """
     if not torch.isfinite(loss):
-        raise InputError("the training's loss is not finite; lower training: learning_rate.")
+        raise InputError(f"the {section}'s loss is not finite; lower {section}: learning_rate.")
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
     optimiser.step()
-    schedule.step()
