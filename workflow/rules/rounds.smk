@@ -77,9 +77,13 @@ def adversaries(wildcards):
 
 
 def convergence(wildcards):
-    """Say which measure decides, and at which value."""
+    """Say which measure decides, at which value, and on how many sequences."""
     known = defence_options(wildcards)
-    return {"rule": known["convergence"], "threshold": known["convergence_threshold"]}
+    return {
+        "rule": known["convergence"],
+        "threshold": known["convergence_threshold"],
+        "attack_samples": known["train_attack_samples"],
+    }
 
 
 def decision_attack(wildcards):
@@ -93,8 +97,7 @@ def decision_metrics(wildcards):
     """Name the metrics that tell whether another round is run, where the accuracy does."""
     if defence_options(wildcards)["convergence"] != "accuracy":
         return []
-    # Round r is decided by what round r - 1 gained over the one before.
-    return of_rounds(wildcards, range(int(wildcards.round))[-2:], "metrics.json")
+    return of_rounds(wildcards, range(int(wildcards.round)), "metrics.json")
 
 
 def decision(wildcards, number):

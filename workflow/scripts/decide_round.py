@@ -4,13 +4,13 @@ from genosiege import files, runtime
 from genosiege.sequence import results, stopping
 
 with runtime.script(snakemake.log[0]):
-    given, params = snakemake.input, snakemake.params
+    given, convergence = snakemake.input, snakemake.params.convergence
     decision = stopping.decide(
-        params.rule,
-        params.threshold,
+        convergence["rule"],
+        convergence["threshold"],
         int(snakemake.wildcards.round),
-        results.read_attack(given.attack) if given.attack else None,
+        next((results.read_attack(path) for path in given.attack), None),
         [files.read_json(path)["accuracy"] for path in given.metrics],
-        params.get("train_attack_samples"),
+        convergence["attack_samples"],
     )
     files.write_json(decision, snakemake.output.decision)

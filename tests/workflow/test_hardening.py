@@ -1,0 +1,388 @@
+"""Rounds of hardening in a small real run: what they leave, what reruns, where they stop."""
+
+import copy
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+from calling import REPOSITORY, run_workflow, snakemake
+from safetensors.numpy import load_file
+
+from genosiege import files
+
+NAME = "hardened"
+ROUNDS = 3
+ADVERSARIAL, CONTROL = "adversarial_only", "random_mutants"
+DEFENCES = (ADVERSARIAL, CONTROL)
+ENCODERS = (tiny.CNN, tiny.DNABERT2)
+RATE = 0.02
+N_MODELS = len(ENCODERS) * len(DEFENCES)
+
+CONFIG: dict[str, Any] = copy.deepcopy(tiny.CONFIG)
+CONFIG["run"] |= {"name": NAME, "seeds": [0], "attacks": ["genetic"], "defences": list(DEFENCES)}
+CONFIG["certify"] = {"max_edits": 0}
+CONFIG["compute"] |= {"shard_size": 4}
+CONFIG["tasks"][tiny.TASK]["split"] = "grouped"
+CONFIG["hardening"] = {
+    "rounds": ROUNDS,
+    "train_attack_samples": 16,
+    "examples_per_round": 8,
+    "epochs": 8,
+    "batch_size": 4,
+    "learning_rate": RATE,
+}
+TRAIN_SHARDS, TEST_SHARDS = 4, 3
+REPORT = {"make_hardening_tables": 1, "draw_hardening": 1}
+
+Plan = Callable[..., dict[str, int]]
+
+
+def results(folder: Path) -> Path:
+    return folder / f"results/{NAME}"
+
+
+def model(folder: Path, encoder: str = tiny.CNN) -> Path:
+    return results(folder) / f"sequence/{tiny.TASK}/{encoder}/seed0"
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Read all tables of the report, which hold no time and no date."""
+    return {path.name: path.read_bytes() for path in (results(folder) / "tables").glob("*.csv")}
+
+
+def changed(**sections: dict[str, Any]) -> dict[str, Any]:
+    """Give the configuration with other options."""
+    config = copy.deepcopy(CONFIG)
+    for section, change in sections.items():
+        config.setdefault(section, {}).update(change)
+    return config
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the workflow in which all rounds are done; its own working directory."""
+    folder = tmp_path_factory.mktemp("hardened") / "all_rounds"
+    for part in ("workflow", "config", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
+    run_workflow(folder, CONFIG, root=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def plan(checkout: Path) -> Plan:
+    """What a dry run would do, with some options changed or a file forced."""
+
+    def dry_run(*arguments: str, **sections: dict[str, Any]) -> dict[str, int]:
+        config = changed(**sections)
+        run = run_workflow(checkout, config, "--dry-run", *arguments, root=checkout, check=True)
+        return tiny.planned(run.stdout + run.stderr)
+
+    return dry_run
+
+
+def later_rounds(
+    n_models: int, n_adversarial: int, first: int, last: int = ROUNDS
+) -> dict[str, int]:
+    """Count the jobs of some rounds of some models, and of what reads them.
+
+    `n_adversarial` of them train on adversaries: their next round attacks the train sample.
+    """
+    n = n_models * (last - first + 1)
+    n_attacks = n_adversarial * (last - first)
+    jobs = {"harden": n, "evaluate": n, "replay": n, "rescore": n + n_attacks}
+    jobs["attack_shard"] = n * TEST_SHARDS + n_attacks * TRAIN_SHARDS
+    return jobs | {"gather_rounds": n_models, **REPORT}
+
+
+def trained_on(folder: Path, encoder: str, defence: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number in range(1, ROUNDS + 1):
+        path = model(folder, encoder) / f"{defence}/round{number}/model.json"
+        found += files.read_json(path)["trained_on"]
+    return found
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("defence", DEFENCES)
+def test_no_sequence_attacked_for_evaluation_nor_its_group_was_trained_on(
+    checkout, encoder, defence
+):
+    data = results(checkout) / "data" / tiny.TASK
+    splits = {
+        split: pd.read_parquet(data / f"{split}.parquet") for split in ("train", "dev", "test")
+    }
+    groups = pd.concat(splits.values()).set_index("id")["group"]
+    sample = model(checkout, encoder).parent / "samples/test.parquet"
+    attacked = set(pd.read_parquet(sample)["id"])
+    for number in range(ROUNDS + 1):
+        stage = f"{defence}/round{number}" if number else "baseline"
+        table = model(checkout, encoder) / stage / "attacks/genetic/test.parquet"
+        assert set(pd.read_parquet(table)["id"]) == attacked
+
+    trained = {row["id"] for row in trained_on(checkout, encoder, defence)}
+    trained |= set(splits["train"]["id"]) | set(splits["dev"]["id"])
+
+    assert len(attacked) == tiny.ATTACKED
+    assert not attacked & trained
+    assert not set(groups[list(attacked)]) & set(groups[list(trained)])
+    # The groups say something: some hold more than one sequence.
+    assert groups.duplicated().any()
+
+
+def test_adversaries_are_what_the_attack_on_the_model_before_found(checkout):
+    for number in range(1, ROUNDS + 1):
+        stage = f"{ADVERSARIAL}/round{number - 1}" if number > 1 else "baseline"
+        rows = pd.read_parquet(model(checkout) / stage / "attacks/genetic/train.parquet")
+        written = files.read_json(model(checkout) / f"{ADVERSARIAL}/round{number}/model.json")
+        flips = rows[rows["success_flip"]].set_index("id")["n_edits"]
+
+        assert list(rows["attack_seed"].unique()) == [tiny.ATTACK_SEEDS[0]]
+        assert written["n_adversaries"] == len(flips)
+        assert len(written["trained_on"]) == min(8, len(flips)) > 0
+        for row in written["trained_on"]:
+            assert (row["kind"], row["round"]) == ("adversary", number)
+            assert row["n_edits"] == flips[row["id"]]
+
+
+def test_a_frozen_encoder_is_the_same_in_every_round(checkout):
+    folder = model(checkout, tiny.DNABERT2)
+    digest = files.sha256(folder.parent / "encoder.safetensors")
+    heads = []
+    for stage in ["baseline", *(f"{ADVERSARIAL}/round{n}" for n in range(1, ROUNDS + 1))]:
+        weights = load_file(folder / stage / "model.safetensors")
+        assert files.read_json(folder / stage / "model.json")["encoder_sha256"] == digest
+        assert all(name.startswith("head.") for name in weights)
+        heads.append(weights["head.1.weight"])
+    for before, after in itertools.pairwise(heads):
+        assert (before != after).any()
+
+
+def test_tables_and_figures_show_every_round(checkout):
+    folder = results(checkout)
+    hardening = pd.read_csv(folder / "tables/hardening.csv")
+    verdict = pd.read_csv(folder / "tables/verdict.csv")
+
+    rounds = hardening.groupby(["encoder", "defence"])["round"].apply(list)
+    assert len(rounds) == N_MODELS
+    assert all(found == list(range(ROUNDS + 1)) for found in rounds)
+    assert set(verdict["last_round"]) == {ROUNDS}
+    assert set(verdict["verdict"]) <= {"robust gain", "masking", "no difference shown"}
+    assert (hardening["adversary_source"] == "train").all()
+    steps = hardening[hardening["round"] > 0]["n_steps"]
+    assert set(steps) == {8 * 2}
+    for row in hardening.itertuples():
+        stage = f"{row.defence}/round{row.round}" if row.round else "baseline"
+        metrics = files.read_json(model(checkout, row.encoder) / stage / "metrics.json")
+        rows = pd.read_parquet(
+            model(checkout, row.encoder) / stage / "attacks/genetic/test.parquet"
+        )
+        right = rows[rows["correct_before"]]
+        assert row.accuracy == pytest.approx(metrics["accuracy"])
+        assert row.flip_rate == pytest.approx(right["success_flip"].mean())
+        robust = (rows["correct_before"] & ~rows["success_flip"]).mean()
+        assert row.robust_accuracy == pytest.approx(robust)
+    times = pd.read_csv(folder / "benchmarks/rounds.csv")
+    assert (times.loc[times["round"] > 0, "harden_s"] > 0).all()
+    for name in ("hardening_summary", "model_robustness", "training_progress"):
+        assert (folder / f"figures/{name}.svg").is_file()
+
+
+def test_a_second_call_finds_nothing_to_do(plan):
+    assert plan() == {}
+
+
+def test_a_forced_round_reruns_itself_and_later_ones_only(plan):
+    path = f"results/{NAME}/sequence/{tiny.TASK}/{tiny.CNN}/seed0/{ADVERSARIAL}/round2"
+
+    assert plan("--forcerun", f"{path}/model.safetensors") == later_rounds(1, 1, 2)
+
+
+def test_other_options_of_a_round_rerun_it_and_later_ones_only(plan):
+    assert plan(hardening={"learning_rate": [RATE, 0.03, RATE]}) == later_rounds(N_MODELS, 2, 2)
+
+
+def test_other_options_of_a_defence_leave_the_other_alone(plan):
+    change = {ADVERSARIAL: {"kind": ADVERSARIAL, "epochs": 2}}
+    assert plan(defences=change) == later_rounds(2, 2, 1)
+
+
+def test_a_further_round_runs_alone(plan):
+    jobs = later_rounds(N_MODELS, 2, ROUNDS + 1, ROUNDS + 1)
+    # The last round so far is attacked for training now.
+    jobs["rescore"] += 2
+    jobs["attack_shard"] += 2 * TRAIN_SHARDS
+
+    assert plan(hardening={"rounds": ROUNDS + 1}) == jobs
+
+
+def test_a_further_defence_runs_alone(plan):
+    jobs = later_rounds(2, 2, 1)
+    # The baseline has been attacked for training already; each round's own attack comes later.
+    assert plan(run={"defences": [*DEFENCES, "mixed"]}) == jobs
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "model.json"])
+def test_a_deleted_model_is_made_again_as_it_was(checkout, file):
+    path = model(checkout) / f"{ADVERSARIAL}/round2" / file
+    before, digest = tables(checkout), files.sha256(path)
+    path.unlink()
+
+    run = run_workflow(checkout, CONFIG, root=checkout, check=True)
+
+    planned = tiny.planned(run.stdout + run.stderr)
+    assert planned["harden"] == 2
+    assert "fine_tune" not in planned
+    assert files.sha256(path) == digest
+    assert tables(checkout) == before
+
+
+def beginning(checkout: Path, name: str) -> Path:
+    """Copy a finished run, and take all rounds out of it: what is left is the baseline."""
+    folder = checkout.with_name(name)
+    shutil.copytree(checkout, folder)
+    for encoder in ENCODERS:
+        for defence in DEFENCES:
+            shutil.rmtree(model(folder, encoder) / defence)
+        shutil.rmtree(model(folder, encoder) / "baseline/attacks/genetic/train")
+        (model(folder, encoder) / "baseline/attacks/genetic/train.parquet").unlink()
+    for part in ("tables", "figures", "benchmarks"):
+        shutil.rmtree(results(folder) / part)
+    return folder
+
+
+def expected_stop(checkout: Path) -> tuple[float, int]:
+    """Find a threshold at which the cnn stops after some round, and that round."""
+    table = pd.read_csv(results(checkout) / "tables/hardening.csv")
+    rows = table[(table["encoder"] == tiny.CNN) & (table["defence"] == ADVERSARIAL)]
+    rates = rows.set_index("round")["source_flip_rate"].dropna()
+    lowest = int(rates.idxmin())
+    assert lowest > 1, f"no later round is harder to attack: {rates.to_dict()}"
+    # The attack before round r decides whether round r is run.
+    return float(rates[lowest]), lowest - 1
+
+
+def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(checkout):
+    threshold, last = expected_stop(checkout)
+    config = changed(hardening={"convergence_threshold": threshold})
+    config["run"]["encoders"] = [tiny.CNN]
+    folder = beginning(checkout, "stopped_early")
+
+    run_workflow(folder, config, root=folder, check=True)
+
+    numbers = sorted(path.name for path in (model(folder) / ADVERSARIAL).glob("round*/model.json"))
+    stages = {path.parent.name for path in (model(folder) / ADVERSARIAL).glob("round*/model.json")}
+    assert len(numbers) == last
+    assert stages == {f"round{number}" for number in range(1, last + 1)}
+    # A control runs all its rounds.
+    assert len(list((model(folder) / CONTROL).glob("round*/model.json"))) == ROUNDS
+    table = pd.read_csv(results(folder) / "tables/hardening.csv")
+    shown = table[(table["defence"] == ADVERSARIAL) & table["is_last"]]
+    assert list(shown["round"]) == [last]
+    assert "at or below" in shown["stop_reason"].item()
+    before = pd.read_csv(results(checkout) / "tables/hardening.csv")
+    same = before[(before["encoder"] == tiny.CNN) & (before["defence"] == ADVERSARIAL)]
+    kept = ["accuracy", "robust_accuracy", "flip_rate", "source_flip_rate"]
+    pd.testing.assert_frame_equal(
+        table[table["defence"] == ADVERSARIAL][kept].reset_index(drop=True),
+        same[same["round"] <= last][kept].reset_index(drop=True),
+    )
+
+    again = run_workflow(folder, config, root=folder, check=True)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    page = results(folder) / "report.html"
+    run_workflow(folder, config, "--report", page, root=folder, check=True)
+    assert "verdict.csv" in page.read_text()
+
+    # Another threshold goes on from there, and trains nothing again.
+    more = run_workflow(
+        folder, {**config, "hardening": CONFIG["hardening"]}, root=folder, check=True
+    )
+    assert tiny.planned(more.stdout + more.stderr)["harden"] == ROUNDS - last
+
+
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [
+        # No gain of accuracy is as large as this.
+        ({"convergence": "accuracy", "convergence_threshold": 1.0}, 1),
+        # No flip rate is above this: the baseline is not hardened at all.
+        ({"convergence": "flip_rate", "convergence_threshold": 1.0}, 0),
+    ],
+)
+def test_either_rule_may_stop_at_once(checkout, options, last):
+    config = changed(hardening=options)
+    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    folder = beginning(checkout, f"stopped_at_{last}")
+
+    run_workflow(folder, config, root=folder, check=True)
+
+    verdict = pd.read_csv(results(folder) / "tables/verdict.csv")
+    assert list(verdict["last_round"]) == [last]
+    assert list(verdict["verdict"]) == ["no difference shown"] or last
+    again = run_workflow(folder, config, root=folder, check=True)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_published_leak_is_marked_in_every_table(checkout):
+    config = changed(hardening={"adversary_source": "test", "train_attack_samples": 8, "rounds": 1})
+    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    folder = beginning(checkout, "leak")
+
+    run_workflow(folder, config, root=folder, check=True)
+
+    sample = set(pd.read_parquet(model(folder).parent / "samples/test.parquet")["id"])
+    written = files.read_json(model(folder) / f"{ADVERSARIAL}/round1/model.json")
+    trained = {row["id"] for row in written["trained_on"]}
+    assert trained
+    assert trained < sample
+    for name in ("hardening", "verdict", "defence_attacks"):
+        table = pd.read_csv(results(folder) / f"tables/{name}.csv")
+        assert set(table["adversary_source"]) == {"test"}, name
+    claim = pd.read_csv(results(folder) / "tables/published_claim.csv")
+    ours = claim[claim["defence"] == ADVERSARIAL]
+    assert set(ours["sequences"]) == {"all", "trained on", "never trained on"}
+    assert set(ours["adversary_source"]) == {"test"}
+
+
+def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
+    folder = beginning(checkout, "killed")
+    config = changed()
+    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    undisturbed = checkout.with_name("undisturbed")
+    shutil.copytree(folder, undisturbed)
+    run_workflow(undisturbed, config, root=undisturbed, check=True)
+    shards = model(folder) / f"{ADVERSARIAL}/round1/attacks/genetic/train"
+
+    process = subprocess.Popen(
+        snakemake(folder, config, root=folder, cores=1),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "workflow/scripts")},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 180
+    while not list(shards.glob("shard*.parquet")):
+        assert process.poll() is None, "the call ended before it could be disturbed"
+        assert time.monotonic() < end, "waited for three minutes"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    finished = {path: path.stat().st_mtime_ns for path in shards.glob("shard*.parquet")}
+    assert len(finished) < TRAIN_SHARDS
+
+    run_workflow(folder, config, "--unlock", root=folder, check=True)
+    run_workflow(folder, config, root=folder, check=True)
+
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert tables(folder) == tables(undisturbed)
