@@ -1,0 +1,190 @@
+"""What changes from the baseline to a defence's last round, paired by sequence.
+
+A family of comparisons is the defences of one model; each measure has its own.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genosiege import runtime
+from genosiege.comparisons import holm, holm_levels, mcnemar_family, signed_rank
+from genosiege.sequence import rates
+from genosiege.sequence.outcomes import CLEAN, REPLAY, TRANSFER
+from genosiege.sequence.worst_case import WORST_CASE
+from genosiege.statistics import Interval, bootstrap_interval, weighted_median
+
+LEVEL = 0.95
+"""Confidence of a whole family."""
+
+Answers = NDArray[np.bool_]
+
+
+class Pair(NamedTuple):
+    """One yes or no per sequence, with the last round's model and with the baseline."""
+
+    last: Answers
+    baseline: Answers
+
+
+class Change(NamedTuple):
+    """Last round minus baseline, as one comparison of a family; nan where nothing was compared."""
+
+    value: float
+    interval: Interval
+    p: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """Give the columns of this change."""
+        return rates.named(f"delta_{name}", self.value, self.interval) | {f"delta_{name}_p": self.p}
+
+    @property
+    def falls(self) -> bool:
+        """Whether it is below 0 with confidence."""
+        return self.interval.high < 0
+
+    @property
+    def rises(self) -> bool:
+        """Whether it is above 0 with confidence."""
+        return self.interval.low > 0
+
+
+UNKNOWN = Change(math.nan, Interval(math.nan, math.nan), math.nan)
+
+Family = Mapping[str, pd.DataFrame]
+"""The outcomes of each defence of a model, in the order of their names."""
+
+
+def columns(name: str) -> list[str]:
+    """Name the columns of a change: value, both ends of its interval, adjusted p."""
+    return [*rates.columns(f"delta_{name}"), f"delta_{name}_p"]
+
+
+# Pairs --------------------------------------------------------------------------------
+
+
+def under(rows: pd.DataFrame, attack: str) -> pd.DataFrame:
+    """Give the outcomes under one attack."""
+    return rows[rows["attack"] == attack]
+
+
+def withstood(rows: pd.DataFrame) -> Pair:
+    """Tell of each sequence of an attack whether either model withstood."""
+    last, before = (
+        (rows[f"correct_{when}"] & ~rows[f"flipped_{when}"]).to_numpy()
+        for when in ("after", "before")
+    )
+    return Pair(last, before)
+
+
+def clean(rows: pd.DataFrame) -> Pair:
+    """Tell of each sequence of the clean test split whether either model is right."""
+    answers = under(rows, CLEAN)
+    return Pair(answers["correct_after"].to_numpy(), answers["correct_before"].to_numpy())
+
+
+def _both_right(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave what both models are right about: only there can both be flipped."""
+    return rows[rows["attacked"] & rows["correct_before"] & rows["correct_after"]]
+
+
+def flips(rows: pd.DataFrame) -> Pair:
+    """Tell of each sequence that both models are right about whether either is flipped."""
+    both = _both_right(rows)
+    return Pair(both["flipped_after"].to_numpy(), both["flipped_before"].to_numpy())
+
+
+def transferred(rows: pd.DataFrame) -> Pair:
+    """Tell the same of adversaries that were made against another model, all together.
+
+    Only of the model's own sample: another task's may hold what this model was trained on.
+    """
+    kinds = (rows["attack"] == REPLAY) | rows["attack"].str.startswith(TRANSFER)
+    both = _both_right(rows[kinds & (rows["sample"] == rows["task"])])
+    flipped = both.groupby("id")[["flipped_after", "flipped_before"]].any()
+    return Pair(flipped["flipped_after"].to_numpy(), flipped["flipped_before"].to_numpy())
+
+
+# Comparisons --------------------------------------------------------------------------
+
+
+def of_rates(pairs: Mapping[str, Pair]) -> dict[str, Change]:
+    """Compare the pairs of one family.
+
+    Parameters
+    ----------
+    pairs : mapping of str to Pair
+        By defence. One without any sequence is not tested, and does not count.
+
+    Returns
+    -------
+    dict of str to Change
+        McNemar's test, p adjusted; each interval at the level at which Holm's procedure looks.
+    """
+    # In an order of their own: equal p-values are adjusted in the order given.
+    tested = [name for name in sorted(pairs) if len(pairs[name].last)]
+    compared = mcnemar_family([pairs[name] for name in tested], LEVEL)
+    changes = dict.fromkeys(pairs, UNKNOWN)
+    for name, (found, p_adjusted, _) in zip(tested, compared, strict=True):
+        changes[name] = Change(found.difference, found.interval, p_adjusted)
+    return changes
+
+
+def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
+    """Compare the median of the fewest edits that flip a sequence, under the worst case.
+
+    Parameters
+    ----------
+    model : tuple
+        Task, encoder and seed: part of the name of the bootstrap's random stream.
+    family : mapping of str to pandas.DataFrame
+        Outcomes by defence.
+
+    Returns
+    -------
+    dict of str to Change
+        The difference of both medians, each over what that model's attacks flip, with a paired
+        bootstrap interval; p is Wilcoxon's, of what is flipped both times, and adjusted.
+    """
+    edits = {name: _edits(under(family[name], WORST_CASE)) for name in sorted(family)}
+    twice = {name: found.dropna() for name, found in edits.items()}
+    tested = [name for name, found in twice.items() if len(found)]
+    p_values = [
+        signed_rank(twice[name]["n_edits_after"], twice[name]["n_edits_before"], LEVEL).p
+        for name in tested
+    ]
+    adjusted = dict(zip(tested, holm(p_values), strict=True))
+    levels = dict(zip(tested, holm_levels(p_values, LEVEL), strict=True)) if tested else {}
+    changes = {}
+    for name, found in edits.items():
+        value = float(found["n_edits_after"].median() - found["n_edits_before"].median())
+        interval = UNKNOWN.interval
+        if not math.isnan(value):
+            level = float(levels.get(name, LEVEL))
+            interval = _shift_interval(found, level, *model, name, "delta_median_edits")
+        changes[name] = Change(value, interval, float(adjusted.get(name, math.nan)))
+    return changes
+
+
+def _edits(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give the sequences that are flipped before or after, by id, and with how few edits."""
+    edits = rows.set_index("id")[["n_edits_before", "n_edits_after"]].sort_index()
+    return edits.dropna(how="all")
+
+
+def _shift_interval(edits: pd.DataFrame, level: float, *stream: str | int) -> Interval:
+    """Interval of the difference of both medians, sequences resampled with both their values."""
+    before, after = edits["n_edits_before"].to_numpy(), edits["n_edits_after"].to_numpy()
+    flipped_before, flipped_after = ~np.isnan(before), ~np.isnan(after)
+
+    def shift(_: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        last = weighted_median(after[flipped_after], weights[:, flipped_after])
+        first = weighted_median(before[flipped_before], weights[:, flipped_before])
+        return last - first
+
+    ids = np.arange(len(edits))
+    return bootstrap_interval(ids, ids, shift, runtime.stream(*stream), level=level)

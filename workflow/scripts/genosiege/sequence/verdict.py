@@ -1,0 +1,270 @@
+"""Whether a defence works: its last round against the baseline, sequence by sequence."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from genosiege.comparisons import mcnemar
+from genosiege.errors import InputError
+from genosiege.sequence import changes, rates
+from genosiege.sequence.changes import LEVEL, Change, Family, Pair
+from genosiege.sequence.outcomes import BLACK_BOX, CLEAN
+from genosiege.sequence.rounds import in_order
+from genosiege.sequence.worst_case import WORST_CASE
+
+MODEL = ["task", "encoder", "seed"]
+"""One family of comparisons: the defences of one model."""
+
+MOST_CLEAN_LOSS = 0.01
+"""Clean accuracy that a gain in robustness may cost: less than so much, with confidence."""
+
+GAIN, MASKING, NO_DIFFERENCE = "robust gain", "masking", "no difference shown"
+
+VERDICT_COLUMNS = [
+    *MODEL, "defence", "kind", "adversary_source", "attack", "last_round", "stop_reason",
+    "n_test", "clean_accuracy_baseline", "clean_accuracy_last", *changes.columns("clean_accuracy"),
+    "n_sequences", "robust_accuracy_baseline", "robust_accuracy_last",
+    *changes.columns("robust_accuracy"), "n_both_correct", *changes.columns("flip_rate"),
+    *changes.columns("black_box_flip_rate"), *changes.columns("transferred_flip_rate"),
+    *changes.columns("median_edits"), "verdict", "note",
+]  # fmt: skip
+ATTACK_COLUMNS = [
+    *MODEL, "defence", "adversary_source", "attack", "n_sequences",
+    *rates.columns("robust_accuracy_baseline"), *rates.columns("robust_accuracy_last"),
+    *changes.columns("robust_accuracy"), "n_correct_baseline", *rates.columns("flip_rate_baseline"),
+    "n_correct_last", *rates.columns("flip_rate_last"),
+]  # fmt: skip
+_COUNTS = ("n_test", "n_sequences", "n_both_correct", "n_correct_baseline", "n_correct_last")
+
+
+def verdict_table(
+    rounds: pd.DataFrame, outcomes: pd.DataFrame, defences: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Judge each defence by its last round against the baseline.
+
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        From `rounds.rounds_table`, of any number of defences.
+    outcomes : pandas.DataFrame
+        From `outcomes.outcomes_table`, of the same defences.
+    defences : sequence of str
+        In which order they stand in the table; by default by name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in the caption `workflow/report/verdict.rst`. Differences are last round
+        minus baseline, paired by sequence; p-values are Holm's over the defences of a model,
+        and intervals have the level at which Holm's procedure looks at each, except that of
+        clean accuracy, which has the plain 95 %.
+
+    Raises
+    ------
+    InputError
+        If a defence has rounds without outcomes, or outcomes without rounds.
+
+    Notes
+    -----
+    *Robust gain*: the interval of the change of robust accuracy under the worst case of the
+    suite lies above 0, and that of clean accuracy above −`MOST_CLEAN_LOSS`. *Masking*: flips
+    by the defence's own attack fall, while those under the worst case or those by transferred
+    adversaries do not. Otherwise *no difference shown*.
+    """
+    rows = [
+        row
+        for model, family in _families(rounds, outcomes)
+        for row in _verdicts(model, _ends(rounds, model), family)
+    ]
+    return _table(rows, VERDICT_COLUMNS, defences)
+
+
+def defence_attacks_table(
+    rounds: pd.DataFrame, outcomes: pd.DataFrame, defences: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Compare last round and baseline under each attack.
+
+    Parameters, order and errors are those of `verdict_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in the caption `workflow/report/defence_attacks.rst`. p-values are Holm's
+        over the defences of a model, within an attack.
+    """
+    rows = []
+    for model, family in _families(rounds, outcomes):
+        ends = _ends(rounds, model)
+        for attack in sorted({name for found in family.values() for name in found["attack"]}):
+            if attack == CLEAN:
+                continue
+            under = {name: changes.under(found, attack) for name, found in family.items()}
+            compared = changes.of_rates({n: changes.withstood(found) for n, found in under.items()})
+            rows += [
+                {**_place(ends[name]), "attack": attack}
+                | _under_attack(found)
+                | compared[name].named("robust_accuracy")
+                for name, found in under.items()
+                if len(found)
+            ]
+    return _table(rows, ATTACK_COLUMNS, defences, "attack")
+
+
+# Families -----------------------------------------------------------------------------
+
+
+def _families(
+    rounds: pd.DataFrame, outcomes: pd.DataFrame
+) -> Iterator[tuple[tuple[Any, ...], Family]]:
+    """Give each model with its defences."""
+    keys = [*MODEL, "defence"]
+    told = {tuple(key) for key in rounds[keys].drop_duplicates().to_numpy().tolist()}
+    found = {tuple(key): rows for key, rows in outcomes.groupby(keys)}
+    if told != set(found):
+        task, encoder, seed, defence = min(told ^ set(found))
+        raise InputError(
+            f"{task}, {encoder}, seed {seed}, {defence}: its rounds or its outcomes are missing; "
+            "give both."
+        )
+    for model in sorted({key[:3] for key in found}):
+        family: dict[str, pd.DataFrame] = {}
+        for key in sorted(key for key in found if key[:3] == model):
+            rows = found[key].sort_values(["attack", "sample", "id"], ignore_index=True)
+            family[str(key[3])] = rows
+        yield model, family
+
+
+End = Mapping[str, Any]
+"""A defence's last round, and in `n_kept` how many of its rounds kept the model."""
+
+
+def _ends(rounds: pd.DataFrame, model: tuple[Any, ...]) -> dict[str, End]:
+    """Give the last round of each of a model's defences."""
+    own = rounds[(rounds[MODEL] == list(model)).all(axis=1)]
+    kept = own.groupby("defence")["kept"].sum()
+    ends = own[own["is_last"]].set_index("defence", drop=False).assign(n_kept=kept)
+    return {str(name): {str(k): v for k, v in end.items()} for name, end in ends.iterrows()}
+
+
+def _place(end: End) -> dict[str, Any]:
+    return {name: end[name] for name in (*MODEL, "defence", "adversary_source")}
+
+
+def _table(
+    rows: list[dict[str, Any]], columns: list[str], defences: Sequence[str], *within: str
+) -> pd.DataFrame:
+    counts = {name: "Int64" for name in _COUNTS if name in columns}
+    table = pd.DataFrame(rows, columns=columns).astype(counts)
+    return in_order(table, defences, *within)
+
+
+# What is told -------------------------------------------------------------------------
+
+
+def _under_attack(rows: pd.DataFrame) -> dict[str, Any]:
+    """Give the rates of both models under one attack."""
+    robust = changes.withstood(rows)
+    told: dict[str, Any] = {"n_sequences": len(rows)}
+    for when, name, withstood in (
+        ("before", "baseline", robust.baseline),
+        ("after", "last", robust.last),
+    ):
+        right = rows[rows["attacked"] & rows[f"correct_{when}"]]
+        told[f"n_correct_{name}"] = len(right)
+        told |= rates.wilson(f"robust_accuracy_{name}", int(withstood.sum()), len(rows))
+        told |= rates.wilson(f"flip_rate_{name}", int(right[f"flipped_{when}"].sum()), len(right))
+    return told
+
+
+def _verdicts(
+    model: tuple[Any, ...], ends: Mapping[str, End], family: Family
+) -> Iterator[dict[str, Any]]:
+    """Judge the defences of one model."""
+    clean = {name: changes.clean(rows) for name, rows in family.items()}
+    worst = {name: changes.under(rows, WORST_CASE) for name, rows in family.items()}
+    robust = {name: changes.withstood(rows) for name, rows in worst.items()}
+    flips = {name: changes.flips(rows) for name, rows in worst.items()}
+    own = {name: changes.flips(changes.under(rows, BLACK_BOX)) for name, rows in family.items()}
+    transferred = {name: changes.transferred(rows) for name, rows in family.items()}
+    compared = {
+        "clean_accuracy": changes.of_rates(clean),
+        "robust_accuracy": changes.of_rates(robust),
+        "flip_rate": changes.of_rates(flips),
+        "black_box_flip_rate": changes.of_rates(own),
+        "transferred_flip_rate": changes.of_rates(transferred),
+        "median_edits": changes.of_edits(model, family),
+    }
+    for name, rows in family.items():
+        end = ends[name]
+        found = {measure: by_defence[name] for measure, by_defence in compared.items()}
+        # The criterion of clean accuracy is about this defence alone.
+        plain = mcnemar(*clean[name], LEVEL).interval
+        found["clean_accuracy"] = found["clean_accuracy"]._replace(interval=plain)
+        row = _place(end) | {
+            **{column: end[column] for column in ("kind", "attack", "stop_reason")},
+            "last_round": end["round"],
+            "n_test": len(clean[name].last),
+            **_shares("clean_accuracy", clean[name]),
+            "n_sequences": len(worst[name]),
+            **_shares("robust_accuracy", robust[name]),
+            "n_both_correct": len(flips[name].last),
+            "verdict": judge(found),
+            "note": "; ".join(_notes(end, bool(rows["trained_on"].any()), found)),
+        }
+        for measure, change in found.items():
+            row |= change.named(measure)
+        yield row
+
+
+def _shares(name: str, pair: Pair) -> dict[str, float]:
+    both = (("baseline", pair.baseline), ("last", pair.last))
+    return {f"{name}_{when}": found.mean() if len(found) else math.nan for when, found in both}
+
+
+def judge(found: Mapping[str, Change]) -> str:
+    """Give the verdict; the rule is at `verdict_table`.
+
+    Parameters
+    ----------
+    found : mapping of str to Change
+        Of clean_accuracy, robust_accuracy, flip_rate, black_box_flip_rate and
+        transferred_flip_rate. What was not measured neither falls nor fails to.
+    """
+    if found["robust_accuracy"].rises and _keeps_clean(found):
+        return GAIN
+    others = [found["flip_rate"], found["transferred_flip_rate"]]
+    measured = [change for change in others if not math.isnan(change.value)]
+    if found["black_box_flip_rate"].falls and not all(change.falls for change in measured):
+        return MASKING
+    return NO_DIFFERENCE
+
+
+def _keeps_clean(found: Mapping[str, Change]) -> bool:
+    return found["clean_accuracy"].interval.low > -MOST_CLEAN_LOSS
+
+
+def _notes(end: End, trained_on: bool, found: Mapping[str, Change]) -> Iterator[str]:
+    """Say what a reader must know beyond the verdict."""
+    robust, clean = found["robust_accuracy"], found["clean_accuracy"]
+    n_rounds, n_kept = end["round"], end["n_kept"]
+    if not n_rounds:
+        yield "no round was run"
+    if n_kept:
+        which = "all rounds" if n_kept == n_rounds else f"{n_kept} of {n_rounds} rounds"
+        yield f"{which} kept the model: no adversaries"
+    if trained_on:
+        yield "trained on sequences it is tested on"
+    if math.isnan(robust.value):
+        yield "no attack of a suite was run"
+    if robust.falls:
+        yield "robust accuracy fell"
+    if robust.rises and not _keeps_clean(found):
+        yield "gain paid with clean accuracy"
+    elif clean.falls:
+        yield "clean accuracy fell"
+    if (robust.rises or robust.falls) and robust.p > 1 - LEVEL:
+        yield "the exact test does not confirm the interval of robust accuracy"
+    if robust.rises and not found["transferred_flip_rate"].falls:
+        yield "flips by transferred adversaries do not fall"

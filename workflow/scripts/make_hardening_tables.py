@@ -1,0 +1,17 @@
+"""Make the report's tables of what the defences are worth, each as CSV and sortable page."""
+
+from genosiege import report_tables, runtime
+from genosiege.sequence import outcomes, published_claim, round_times, rounds, verdict
+
+with runtime.script(snakemake.log[0]):
+    given, names = snakemake.input, snakemake.params.names
+    run, found = rounds.read(given.rounds), outcomes.read(given.outcomes)
+    tables = {
+        "hardening": rounds.in_order(run, names, "round"),
+        "verdict": verdict.verdict_table(run, found, names),
+        "defence_attacks": verdict.defence_attacks_table(run, found, names),
+        "published_claim": published_claim.published_claim_table(run, found, names),
+        # From files that are no input: a time that changed remakes no table.
+        "times": round_times.round_times_table(run, snakemake.params.benchmarks, names),
+    }
+    report_tables.write(tables, snakemake.output)
