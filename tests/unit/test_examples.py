@@ -12,9 +12,12 @@ from test_hard_rules import check_hard_rules, rich_sequence
 from toy_models import random_sequence
 from toy_tables import attack, attack_row, flip, skipped
 
+from genosiege import defences
 from genosiege.sequence import examples
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.examples import Choice, Round
+from genosiege.sequence.hardening import Hardening
+from genosiege.sequence.training_rows import training_side
 
 FREE = Constraints()
 PLACE = ("promoters", "cnn", 0)
@@ -122,7 +125,7 @@ def test_under_the_leak_the_same_few_test_sequences_are_attacked_in_all_rounds(s
         leak = table(number, share=0.9, split="test")
         which = FIRST._replace(number=number)
         drawn = pool("adversarial_only", sample, [leak], which, **options)
-        looked_at = examples.training_side(leak, 20)
+        looked_at = training_side(leak, 20)
         assert looked_at["label"].value_counts().to_dict() == {0: 10, 1: 10}
         assert drawn.n_attacked == looked_at["correct_before"].sum()
         attacked.append(tuple(looked_at["id"]))
@@ -137,7 +140,7 @@ def test_under_the_leak_the_same_few_test_sequences_are_attacked_in_all_rounds(s
 
 def test_train_side_attacks_are_looked_at_whole(sample):
     attacked = table(1)
-    assert len(examples.training_side(attacked, 5)) == 60
+    assert len(training_side(attacked, 5)) == 60
 
 
 # Controls and replay ------------------------------------------------------------------
@@ -311,6 +314,30 @@ def test_a_kind_is_needed():
     assert Choice.from_config({"kind": "mixed", "train_attack_samples": None}) == replace(
         Choice("mixed"), train_attack_samples=None
     )
+
+
+def test_the_rules_and_the_library_call_the_same_defences_controls():
+    assert examples.ATTACKING == defences.ATTACKING_KINDS
+
+
+@pytest.mark.parametrize("kind", [*examples.ATTACKING, *examples.CONTROLS])
+def test_what_the_rules_hand_over_is_understood(kind, repository):
+    section = {
+        "attack": "genetic", "adversary_source": "train", "train_attack_samples": 50,
+        "examples_per_round": 4, "cumulative": True, "epochs": 2, "batch_size": 8,
+        "learning_rate": [1e-4, 1e-5], "weight_decay": 0.0, "rounds": 2, "suite": None,
+        "convergence": "flip_rate", "convergence_threshold": 0.0,
+    }  # fmt: skip
+    config = {
+        "hardening": section,
+        "defences": {"own": {"kind": kind}},
+        "attacks": {"genetic": {"kind": "genetic", "max_edits": 7}},
+    }
+
+    options = Hardening.from_config(defences.of_round(config, "own", 2))
+
+    assert (options.kind, options.epochs, options.learning_rate) == (kind, 2, 1e-5)
+    assert options.max_edits == (7 if kind == "random_mutants" else 10)
 
 
 def test_choosing_examples_needs_no_deep_learning(repository):

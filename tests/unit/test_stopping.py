@@ -4,8 +4,8 @@ import pytest
 from refusals import refusal
 from toy_tables import attack, attack_row, flip, skipped
 
-from genosiege.sequence import examples
 from genosiege.sequence.stopping import decide
+from genosiege.sequence.training_rows import training_side
 
 
 def source(n_flipped: int, n_withstood: int, n_wrong: int = 2):
@@ -85,7 +85,7 @@ def test_accuracy_stops_where_the_last_round_gained_too_little(accuracies, go):
 def test_under_the_leak_only_the_sequences_attacked_for_training_count():
     made = [flip(f"test:{i}", 2, label=i % 2) for i in range(40)]
     everything = attack("genetic", made)
-    chosen = set(examples.training_side(everything, 10)["id"])
+    chosen = set(training_side(everything, 10)["id"])
     rows = [row if row["id"] in chosen else attack_row(row["id"], label=row["label"])
             for row in made]  # fmt: skip
     leak = attack("genetic", rows)

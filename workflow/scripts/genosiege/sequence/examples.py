@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from genosiege import runtime
-from genosiege.data.sampling import stratified_rows
 from genosiege.errors import InputError
 from genosiege.sequence.attacks import Edits, sparse
 from genosiege.sequence.constraints import Bound, Constraints
 from genosiege.sequence.results import AttackResult
+from genosiege.sequence.training_rows import training_side
 
 ATTACKING = ("adversarial_only", "mixed")
 """Defences that train on adversaries."""
@@ -229,39 +229,6 @@ def of_round(
     )
 
 
-def training_side(attack: AttackResult, attack_samples: int | None) -> pd.DataFrame:
-    """Give the rows of an attack that training looks at.
-
-    Parameters
-    ----------
-    attack : AttackResult
-        Of any split.
-    attack_samples : int or None
-        How many sequences of the test sample are looked at, None for all.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of the smallest attack seed. Of the test split only those of a stratified draw
-        of sequences that belongs to the model, so that it is the same in all rounds and
-        for all defences.
-
-    Raises
-    ------
-    InputError
-        If `attack_samples` is smaller than the number of classes.
-    """
-    rows = attack.rows
-    first: pd.DataFrame = rows[rows["attack_seed"] == rows["attack_seed"].min()]
-    if attack.split != "test":
-        return first
-    rng = runtime.stream(attack.task, attack.encoder, attack.seed, "hardening", "test sequences")
-    labels = first["label"].to_numpy()
-    chosen = stratified_rows(labels, attack_samples, rng, "train_attack_samples")
-    looked_at: pd.DataFrame = first.iloc[chosen]
-    return looked_at
-
-
 def adversaries(
     attack: AttackResult,
     number: int,
@@ -280,7 +247,7 @@ def adversaries(
     n : int
         Most adversaries; all are taken where fewer were found.
     attack_samples : int or None
-        See `training_side`.
+        See `training_rows.training_side`.
     rng : numpy.random.Generator
         For the draw, which is without replacement.
     """

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genosiege.errors import InputError
-from genosiege.sequence.examples import training_side
 from genosiege.sequence.results import AttackResult
+from genosiege.sequence.training_rows import training_side
 
 RULES = ("flip_rate", "accuracy")
 
@@ -38,7 +38,7 @@ def decide(
         On the clean test split, of the baseline and each round before this one.
     attack_samples : int or None
         How many sequences of the test sample are attacked for training under the published
-        leak; see `examples.training_side`.
+        leak; see `training_rows.training_side`.
 
     Returns
     -------

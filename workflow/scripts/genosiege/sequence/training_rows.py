@@ -1,0 +1,43 @@
+"""Which rows of an attack the training of a round looks at.
+
+Apart from the examples themselves, so that the decision on a round needs no attack's code.
+"""
+
+import pandas as pd
+
+from genosiege import runtime
+from genosiege.data.sampling import stratified_rows
+from genosiege.sequence.results import AttackResult
+
+
+def training_side(attack: AttackResult, attack_samples: int | None) -> pd.DataFrame:
+    """Give the rows of an attack that training looks at.
+
+    Parameters
+    ----------
+    attack : AttackResult
+        Of any split.
+    attack_samples : int or None
+        How many sequences of the test sample are looked at, None for all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the smallest attack seed. Of the test split only those of a stratified draw
+        of sequences that belongs to the model, so that it is the same in all rounds and
+        for all defences.
+
+    Raises
+    ------
+    InputError
+        If `attack_samples` is smaller than the number of classes.
+    """
+    rows = attack.rows
+    first: pd.DataFrame = rows[rows["attack_seed"] == rows["attack_seed"].min()]
+    if attack.split != "test":
+        return first
+    rng = runtime.stream(attack.task, attack.encoder, attack.seed, "hardening", "test sequences")
+    labels = first["label"].to_numpy()
+    chosen = stratified_rows(labels, attack_samples, rng, "train_attack_samples")
+    looked_at: pd.DataFrame = first.iloc[chosen]
+    return looked_at
