@@ -42,7 +42,8 @@ def of_previous(path):
     """Make an input function that names a file of the round before."""
 
     def file(wildcards):
-        return of_rounds(wildcards, [int(wildcards.round) - 1], path)
+        stage = stage_of(wildcards.defence, int(wildcards.round) - 1)
+        return of_stage(wildcards, stage, path)
 
     return file
 
