@@ -14,9 +14,9 @@ checkpoint decide_round:
         decision=f"{ROUND}/decision.json",
     log:
         "<logs>/decide_round/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
+    localrule: True
     conda:
         "../../envs/report.yaml"
-    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

@@ -146,7 +146,11 @@ rule make_hardening_tables:
         published_claim_page=page("published_claim", "Hardening", "The published claim"),
         # Beside the benchmarks: tables hold no times, so that equal runs give equal tables.
         times=shown(
-            "benchmarks/rounds.csv", "Hardening", "Wall times", "CSV file", "round_times"
+            "benchmarks/rounds.csv",
+            "Hardening",
+            "Wall times",
+            "CSV file",
+            "round_times",
         ),
         times_page=shown(
             "benchmarks/rounds.html", "Hardening", "Wall times", "table", "round_times"
@@ -160,8 +164,9 @@ rule make_hardening_tables:
         mem_mb=2000,
         runtime=20,
     params:
+        names=config["run"]["defences"],
         # No input: who deletes old times wants no attack to be run again.
-        benchmarks=f"results/{config['run']['name']}/benchmarks",
+        benchmarks=times_folder,
     script:
         "../scripts/make_hardening_tables.py"
 
@@ -174,15 +179,21 @@ rule draw_hardening:
     output:
         summary=figure("hardening_summary", "Summary", None, "Hardening"),
         training_progress=figure("training_progress", "Training", None, "Hardening"),
-        attack_effectiveness=figure("attack_effectiveness", "Success rates", None, "Hardening"),
-        attack_difficulty=figure("attack_difficulty", "Queries and edits", None, "Hardening"),
+        attack_effectiveness=figure(
+            "attack_effectiveness", "Success rates", None, "Hardening"
+        ),
+        attack_difficulty=figure(
+            "attack_difficulty", "Queries and edits", None, "Hardening"
+        ),
         biological_plausibility=figure(
             "biological_plausibility", "Plausibility", None, "Hardening"
         ),
         perturbation_efficiency=figure(
             "perturbation_efficiency", "Drop per edit", None, "Hardening"
         ),
-        model_robustness=figure("model_robustness", "Robust accuracy", None, "Hardening"),
+        model_robustness=figure(
+            "model_robustness", "Robust accuracy", None, "Hardening"
+        ),
     log:
         "<logs>/draw_hardening.log",
     conda:

@@ -54,7 +54,9 @@ def round_data(wildcards):
         return {}
     return {
         "train": f"<results>/data/{wildcards.task}/train.parquet",
-        "train_features": f"{SEQUENCE}/embeddings/train.safetensors".format(**wildcards),
+        "train_features": f"{SEQUENCE}/embeddings/train.safetensors".format(
+            **wildcards
+        ),
     }
 
 
@@ -174,6 +176,11 @@ def of_defences(file):
         seed=config["run"]["seeds"],
         defence=config["run"]["defences"],
     )
+
+
+def times_folder(wildcards, output):
+    """Name the folder that the jobs' own times lie in."""
+    return os.path.dirname(output.times)
 
 
 # Targets ------------------------------------------------------------------------------
