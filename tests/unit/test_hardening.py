@@ -13,7 +13,7 @@ from torch import nn
 from toy_models import random_sequence
 
 from genosiege import files
-from genosiege.sequence import encoders, hardening, prediction
+from genosiege.sequence import classifier, encoders, hardening, prediction
 from genosiege.sequence.answers import margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.examples import ATTACKING, CONTROLS, Example, Pool
@@ -182,7 +182,19 @@ def test_training_raises_the_margin_of_the_adversaries(kind, frozen):
     assert hardened.losses[-1] < hardened.losses[0]
 
 
-def test_one_step_is_adamw_on_the_clipped_gradient():
+@pytest.mark.parametrize(("slope", "moved"), [(30.0, 1.0), (0.25, 0.25)])
+def test_a_gradient_of_norm_above_one_is_clipped(slope, moved):
+    layer = nn.Linear(4, 1, bias=False)
+    before = layer.weight.detach().clone()
+    # Every weight has the gradient slope / 2, so that its norm is the slope.
+    loss = slope / 2 * layer.weight.sum()
+
+    classifier.step(loss, layer, torch.optim.SGD(layer.parameters(), lr=1.0))
+
+    torch.testing.assert_close(before - layer.weight, torch.full((1, 4), moved / 2))
+
+
+def test_one_step_is_adamw_on_the_mean_loss():
     """The step by hand: Adam's first is the learning rate times the gradient's sign, nearly."""
     model, rate = toy(), 0.003
     head = model.classifier.head
@@ -341,17 +353,17 @@ def test_full_size_dnabert2_trains_the_published_count_and_no_weight_of_the_enco
     architecture = Architecture(**sizes, num_attention_heads=12, intermediate_size=3072)
     network = DnaBert2.fresh(architecture, torch.Generator().manual_seed(0))
     with encoders.seeded(np.random.default_rng(0)):
-        classifier = Classifier(Pooled(network, 768, "cls"), make_head(768, 2), frozen=True)
+        whole = Classifier(Pooled(network, 768, "cls"), make_head(768, 2), frozen=True)
     spec = {"kind": "dnabert2", "frozen": True}
-    model = encoders.SequenceModel(CharacterTokenizer(), classifier.eval(), 2, spec, None)
-    encoder, head = digest(classifier.encoder), state(classifier.head)
+    model = encoders.SequenceModel(CharacterTokenizer(), whole.eval(), 2, spec, None)
+    encoder, head = digest(whole.encoder), state(whole.head)
 
     options = Hardening("mixed", learning_rate=0.001)
     harden(model, *pool_of("mixed"), options)
 
     assert encoders.count_parameters(model)["trainable"] == 296_066
-    assert digest(classifier.encoder) == encoder
-    changed = [name for name, t in state(classifier.head).items() if not torch.equal(head[name], t)]
+    assert digest(whole.encoder) == encoder
+    changed = [name for name, t in state(whole.head).items() if not torch.equal(head[name], t)]
     assert changed == list(head)
     assert sum(head[name].numel() for name in changed) == 296_066
 
