@@ -399,7 +399,7 @@ def test_effects_are_in_percentage_points_one_for_each_seed() -> None:
     table = hardening_table({"mixed": "mixed", "clean": "clean_only"}, ("cnn",), seeds=(0, 1))
     verdict = verdict_table(table)
 
-    ax = summary(table, verdict).axes[5]
+    ax = summary(table, verdict.iloc[::-1]).axes[5]
 
     colour = style.looks(["mixed", "clean"])["mixed"].colour
     own = verdict[verdict["defence"] == "mixed"]
