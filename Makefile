@@ -48,6 +48,7 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py
 	python tests/bench/oracle_throughput.py
+	python tests/bench/round_evaluation.py
 	@echo "Open results/bench/oracle_throughput.json for all figures."
 
 lint: $(STAMP)  ## format and static checks

@@ -20,6 +20,7 @@ rule draw_sample:
         runtime=10,
     params:
         attack_samples=sample_size,
+        setting=sample_setting,
     script:
         "../scripts/draw_sample.py"
 

@@ -111,6 +111,13 @@ def sample_size(wildcards):
     return config["sampling"]["attack_samples"]
 
 
+def sample_setting(wildcards):
+    """Name the setting that says so, for an error."""
+    if wildcards.split == "train":
+        return "hardening.train_attack_samples"
+    return "sampling.attack_samples"
+
+
 def shards(wildcards):
     """Count the shards of `{split}`'s sample, from the configuration alone."""
     rows = config["tasks"][wildcards.task].get("rows") or {}

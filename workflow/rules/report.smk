@@ -136,8 +136,8 @@ rule make_hardening_tables:
         outcomes=of_defences("outcomes.parquet"),
         code=code("make_hardening_tables"),
     output:
-        hardening=csv_file("hardening", "Hardening", "Each round"),
-        hardening_page=page("hardening", "Hardening", "Each round"),
+        hardening=csv_file("hardening", "Hardening", "Adversarial training"),
+        hardening_page=page("hardening", "Hardening", "Adversarial training"),
         verdict=csv_file("verdict", "Hardening", "Verdict"),
         verdict_page=page("verdict", "Hardening", "Verdict"),
         defence_attacks=csv_file("defence_attacks", "Hardening", "Under each attack"),

@@ -8,6 +8,6 @@ with runtime.script(snakemake.log[0]):
     split = tables.read(snakemake.input.split, tables.SAMPLE_COLUMNS)
     rng = runtime.stream("attack sample", snakemake.wildcards.split)
     rows = sampling.stratified_rows(
-        split["label"].to_numpy(), snakemake.params.attack_samples, rng, "attack_samples"
+        split["label"].to_numpy(), snakemake.params.attack_samples, rng, snakemake.params.setting
     )
     files.write_parquet(split.iloc[rows], snakemake.output.sample)

@@ -139,7 +139,7 @@ def prepare(
     tables: dict[str, pd.DataFrame] = {}
     for index, name in enumerate(SPLITS):
         members = np.flatnonzero(division == index)
-        setting = "train_samples" if name == "train" else "eval_samples"
+        setting = "sampling.train_samples" if name == "train" else "sampling.eval_samples"
         n = train_samples if name == "train" else eval_samples
         # One fixed stream per split: every seed of a run sees the same data.
         rng = runtime.stream(0, name, "subsample")

@@ -37,7 +37,7 @@ def stratified_rows(
     classes, sizes = np.unique(labels, return_counts=True)
     if n < len(classes):
         raise InputError(
-            f"sampling.{setting}, value {n}: the data have {len(classes)} classes; "
+            f"{setting}, value {n}: the data have {len(classes)} classes; "
             "ask for at least one row of each."
         )
     share = n * sizes / len(labels)

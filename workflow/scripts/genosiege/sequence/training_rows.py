@@ -38,6 +38,6 @@ def training_side(attack: AttackResult, attack_samples: int | None) -> pd.DataFr
         return first
     rng = runtime.stream(attack.task, attack.encoder, attack.seed, "hardening", "test sequences")
     labels = first["label"].to_numpy()
-    chosen = stratified_rows(labels, attack_samples, rng, "train_attack_samples")
+    chosen = stratified_rows(labels, attack_samples, rng, "hardening.train_attack_samples")
     looked_at: pd.DataFrame = first.iloc[chosen]
     return looked_at
