@@ -177,7 +177,7 @@ def test_a_subsample_of_all_or_more_is_everything_and_of_too_few_is_refused():
     for n in (None, 4, 9):
         assert gue.stratified_rows(labels, n, np.random.default_rng(0)).tolist() == [0, 1, 2, 3]
     with pytest.raises(InputError, match=r"sampling\.eval_samples, value 2: .* 3 classes"):
-        gue.stratified_rows(labels, 2, np.random.default_rng(0), "eval_samples")
+        gue.stratified_rows(labels, 2, np.random.default_rng(0), "sampling.eval_samples")
 
 
 def test_the_same_files_give_the_same_subsample(splits):
