@@ -15,7 +15,7 @@ with runtime.script(snakemake.log[0]):
         replays=[results.read_replay(path) for path in given.replays],
         decision=decisions[0] if decisions else None,
     )
-    tested = outcomes.Tested(
+    compared = outcomes.Compared(
         predictions=[results.read_predictions(path) for path in given.predictions],
         black_box=[measured.attacks[0], measured.attacks[-1]],
         replay=measured.replays[-1] if measured.replays else None,
@@ -27,4 +27,4 @@ with runtime.script(snakemake.log[0]):
     )
     table = rounds.rounds_table(place, snakemake.params.defence, measured)
     files.write_parquet(table, snakemake.output.rounds)
-    files.write_parquet(outcomes.outcomes_table(place, tested), snakemake.output.outcomes)
+    files.write_parquet(outcomes.outcomes_table(place, compared), snakemake.output.outcomes)

@@ -161,7 +161,7 @@ def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
     levels = dict(zip(tested, holm_levels(p_values, LEVEL), strict=True)) if tested else {}
     changes = {}
     for name, found in edits.items():
-        value = float(found["n_edits_after"].median() - found["n_edits_before"].median())
+        value = _median(found["n_edits_after"]) - _median(found["n_edits_before"])
         interval = UNKNOWN.interval
         if not math.isnan(value):
             level = float(levels.get(name, LEVEL))
@@ -174,6 +174,10 @@ def _edits(rows: pd.DataFrame) -> pd.DataFrame:
     """Give the sequences that are flipped before or after, by id, and with how few edits."""
     edits = rows.set_index("id")[["n_edits_before", "n_edits_after"]].sort_index()
     return edits.dropna(how="all")
+
+
+def _median(edits: "pd.Series[float]") -> float:
+    return float(edits.dropna().median())
 
 
 def _shift_interval(edits: pd.DataFrame, level: float, *stream: str | int) -> Interval:

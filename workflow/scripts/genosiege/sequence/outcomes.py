@@ -41,7 +41,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-class Tested(NamedTuple):
+class Compared(NamedTuple):
     """The tables that compare a baseline with the last round of a defence.
 
     Where no round was run, the last round is the baseline.
@@ -74,14 +74,14 @@ class Tested(NamedTuple):
     descriptions: list[Mapping[str, Any]]
 
 
-def outcomes_table(place: Place, tested: Tested) -> pd.DataFrame:
+def outcomes_table(place: Place, compared: Compared) -> pd.DataFrame:
     """Tabulate for each attack and sequence what happened before and after hardening.
 
     Parameters
     ----------
     place : Place
         Which defence.
-    tested : Tested
+    compared : Compared
         The tables of the baseline and of the last round.
 
     Returns
@@ -109,21 +109,21 @@ def outcomes_table(place: Place, tested: Tested) -> pd.DataFrame:
     InputError
         If tables are missing, of another model, or not about the same sequences.
     """
-    last = place.stage(len(tested.descriptions))
-    _check(place, tested, last)
-    own, own_after = (_of_attack(found) for found in tested.black_box)
-    clean, clean_after = (_of_predictions(found) for found in tested.predictions)
+    last = place.stage(len(compared.descriptions))
+    _check(place, compared, last)
+    own, own_after = (_of_attack(found) for found in compared.black_box)
+    clean, clean_after = (_of_predictions(found) for found in compared.predictions)
     parts = [
-        *_suite(place, tested),
+        *_suite(place, compared),
         _pair(place, BLACK_BOX, own, own_after),
-        _replay(place, own, tested.replay),
-        *_transfers(place, tested.transfers, last),
+        _replay(place, own, compared.replay),
+        *_transfers(place, compared.transfers, last),
         _pair(place, CLEAN, clean, clean_after),
     ]
     table = pd.concat(parts, ignore_index=True)
     trained_on = {
         example["id"]
-        for description in tested.descriptions
+        for description in compared.descriptions
         for example in field(description, "trained_on", place)
     }
     # Another task may call another sequence the same.
@@ -237,12 +237,12 @@ def _pair(
     return pair.assign(attack=name, sample=sample or place.task)
 
 
-def _suite(place: Place, tested: Tested) -> list[pd.DataFrame]:
+def _suite(place: Place, compared: Compared) -> list[pd.DataFrame]:
     """Compare the suite; nothing where it is empty."""
-    if not tested.suite_before and not tested.certificates:
+    if not compared.suite_before and not compared.certificates:
         return []
-    (before,) = suites(tested.suite_before, tested.certificates[:1])
-    (after,) = suites(tested.suite_after, tested.certificates[1:])
+    (before,) = suites(compared.suite_before, compared.certificates[:1])
+    (after,) = suites(compared.suite_after, compared.certificates[1:])
     if before.last_budget != after.last_budget:
         raise InputError(
             f"{place}: the suite was allowed {before.last_budget} edits at the baseline and "
@@ -291,27 +291,27 @@ def _transfers(place: Place, transfers: Iterable[ModelResult], last: str) -> lis
 # What is refused ----------------------------------------------------------------------
 
 
-def _check(place: Place, tested: Tested, last: str) -> None:
+def _check(place: Place, compared: Compared, last: str) -> None:
     """Refuse tables of other models, and a suite that differs between both."""
-    n, ends = len(tested.descriptions), ["baseline", last]
+    n, ends = len(compared.descriptions), ["baseline", last]
     expected: Sequence[tuple[str, Sequence[AttackResult | ModelResult], list[str]]] = [
-        ("predictions", tested.predictions, ends),
-        ("own attacks", tested.black_box, ends),
-        ("replays", [tested.replay] if tested.replay else [], ends[1:] if n else []),
-        ("attacks of the suite", tested.suite_before, ends[:1] * len(tested.suite_before)),
-        ("attacks of the suite", tested.suite_after, ends[1:] * len(tested.suite_before)),
-        ("certificates", tested.certificates, ends if tested.certificates else []),
+        ("predictions", compared.predictions, ends),
+        ("own attacks", compared.black_box, ends),
+        ("replays", [compared.replay] if compared.replay else [], ends[1:] if n else []),
+        ("attacks of the suite", compared.suite_before, ends[:1] * len(compared.suite_before)),
+        ("attacks of the suite", compared.suite_after, ends[1:] * len(compared.suite_before)),
+        ("certificates", compared.certificates, ends if compared.certificates else []),
     ]
     for what, tables, stages in expected:
         check_stages(place, what, [found.stage for found in tables], stages, n)
         for found in tables:
             check_model(place, found)
-    for found in tested.transfers:
+    for found in compared.transfers:
         check_model(place, found)
         if found.stage not in ends:
             check_stages(place, "transfers", [found.stage], ends, n)
-    names = sorted(found.attack for found in tested.suite_before)
-    if names != sorted(found.attack for found in tested.suite_after):
+    names = sorted(found.attack for found in compared.suite_before)
+    if names != sorted(found.attack for found in compared.suite_after):
         raise InputError(
             f"{place}: the suite is not the same at the baseline and at the last round; run the "
             "workflow again."

@@ -273,9 +273,7 @@ def field(found: Mapping[str, Any], name: str, place: Place) -> Any:
         If it does not say that.
     """
     if name not in found:
-        raise InputError(
-            f"{place}: {name} is missing from one of its files; make its rounds again."
-        )
+        raise InputError(f"{place}: one of its files lacks {name}; make its rounds again.")
     return found[name]
 
 

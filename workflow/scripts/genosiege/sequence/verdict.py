@@ -266,5 +266,5 @@ def _notes(end: End, trained_on: bool, found: Mapping[str, Change]) -> Iterator[
         yield "clean accuracy fell"
     if (robust.rises or robust.falls) and robust.p > 1 - LEVEL:
         yield "the exact test does not confirm the interval of robust accuracy"
-    if robust.rises and not found["transferred_flip_rate"].falls:
+    if judge(found) == GAIN and not found["transferred_flip_rate"].falls:
         yield "flips by transferred adversaries do not fall"

@@ -1,0 +1,474 @@
+"""Verdicts on defences: each branch by hand, and every number recomputed with plain loops."""
+
+import itertools
+import math
+import random
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from refusals import refusal
+from scipy.stats import wilcoxon
+from toy_rounds import PLACE, last_rounds, outcomes_of, random_defence
+
+from genosiege.comparisons import mcnemar
+from genosiege.sequence import changes, rounds
+from genosiege.sequence.outcomes import outcomes_table
+from genosiege.sequence.rounds import rounds_table
+from genosiege.sequence.verdict import defence_attacks_table, judge, verdict_table
+from genosiege.statistics import Interval, wilson_interval
+
+REPOSITORY = Path(__file__).parents[2]
+CAPTIONS = REPOSITORY / "workflow" / "report"
+UNCHANGED = [("RR", 100), ("FF", 300), ("WW", 100)]
+BETTER = [("RR", 100), ("FR", 60), ("FF", 240), ("WW", 100)]
+WORSE = [("RR", 40), ("RF", 60), ("FF", 300), ("WW", 100)]
+Fates = dict[str, list[tuple[str, int]]]
+
+
+def fates(worst: Any = UNCHANGED, own: Any = UNCHANGED, replay: Any = UNCHANGED) -> Fates:
+    return {"worst_case": worst, "black_box": own, "replay": replay}
+
+
+def verdicts(*found: pd.DataFrame, **rounds_of: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    names = [rows["defence"].iloc[0] for rows in found]
+    told = pd.concat([rounds_of.get(name, last_rounds(name)) for name in names])
+    table = verdict_table(told, pd.concat(found))
+    return {row["defence"]: row for row in table.to_dict("records")}
+
+
+def one_verdict(under: Fates, n_clean: tuple[int, int] = (400, 400), **of: Any) -> tuple[str, str]:
+    """Judge a defence that stands alone; give verdict and note."""
+    row = verdicts(outcomes_of("d", under, n_clean), **of)["d"]
+    return row["verdict"], row["note"]
+
+
+# Branches -----------------------------------------------------------------------------
+
+
+def test_a_defence_that_withstands_more_and_keeps_its_accuracy_is_a_gain() -> None:
+    assert one_verdict(fates(BETTER, BETTER, BETTER)) == ("robust gain", "")
+    assert one_verdict(fates(BETTER, BETTER, BETTER), (400, 402)) == ("robust gain", "")
+
+
+def test_a_gain_that_costs_clean_accuracy_is_none() -> None:
+    assert one_verdict(fates(BETTER, BETTER, BETTER), (400, 390)) == (
+        "no difference shown",
+        "gain paid with clean accuracy",
+    )
+
+
+def test_a_gain_that_old_adversaries_do_not_notice_says_so() -> None:
+    verdict, note = one_verdict(fates(BETTER, BETTER, UNCHANGED))
+
+    assert (verdict, note) == ("robust gain", "flips by transferred adversaries do not fall")
+
+
+@pytest.mark.parametrize(
+    "under",
+    [fates(UNCHANGED, BETTER, UNCHANGED), fates(UNCHANGED, BETTER, BETTER)],
+    ids=["neither", "old adversaries only"],
+)
+def test_own_flips_that_fall_alone_are_masking(under: Fates) -> None:
+    assert one_verdict(under)[0] == "masking"
+
+
+def test_transferred_flips_that_do_not_fall_are_masking_where_clean_accuracy_paid() -> None:
+    under = fates(BETTER, BETTER, UNCHANGED)
+
+    assert one_verdict(under, (400, 390)) == ("masking", "gain paid with clean accuracy")
+
+
+def test_nothing_that_changes_is_no_difference() -> None:
+    assert one_verdict(fates()) == ("no difference shown", "")
+    assert one_verdict(fates(own=WORSE)) == ("no difference shown", "")
+
+
+def test_what_falls_is_said() -> None:
+    assert one_verdict(fates(WORSE, WORSE, UNCHANGED)) == (
+        "no difference shown",
+        "robust accuracy fell",
+    )
+    assert one_verdict(fates(), (400, 380)) == ("no difference shown", "clean accuracy fell")
+
+
+def test_flips_fall_by_forgetting_what_was_right_is_no_masking() -> None:
+    # The flipped ones are misclassified now: among what both are right about nothing changed.
+    lost = [("RR", 100), ("FW", 60), ("FF", 240), ("WW", 100)]
+
+    row = verdicts(outcomes_of("d", fates(lost, lost, lost)))["d"]
+
+    assert (row["delta_flip_rate"], row["delta_black_box_flip_rate"]) == (0, 0)
+    assert (row["n_both_correct"], row["verdict"]) == (340, "no difference shown")
+
+
+def test_without_a_suite_a_missing_worst_case_proves_nothing() -> None:
+    under = {"black_box": BETTER, "replay": BETTER}
+    row = verdicts(outcomes_of("d", under))["d"]
+
+    assert (row["verdict"], row["note"]) == ("no difference shown", "no attack of a suite was run")
+    missing = ["robust_accuracy_baseline", "delta_robust_accuracy", "delta_robust_accuracy_p",
+               "delta_flip_rate_low", "delta_median_edits", "delta_median_edits_p"]  # fmt: skip
+    assert all(math.isnan(row[name]) for name in missing)
+    assert (row["n_sequences"], row["n_both_correct"]) == (0, 0)
+    # That of old adversaries is evidence all the same.
+    assert one_verdict({"black_box": BETTER, "replay": UNCHANGED})[0] == "masking"
+
+
+def test_rounds_that_did_nothing_are_told() -> None:
+    stopped = one_verdict(fates(), d=last_rounds("d", 0))
+    assert stopped == ("no difference shown", "no round was run")
+
+    some, all_kept = last_rounds("d", 3, kept=[2]), last_rounds("d", 2, kept=[1, 2])
+    assert one_verdict(fates(), d=some)[1] == "1 of 3 rounds kept the model: no adversaries"
+    assert one_verdict(fates(), d=all_kept)[1] == "all rounds kept the model: no adversaries"
+
+
+def test_a_leak_is_marked() -> None:
+    found = outcomes_of("d", fates(BETTER, BETTER, BETTER))
+    found.loc[found["id"] == "test:3", "trained_on"] = True
+    told = last_rounds("d", adversary_source="test")
+
+    row = verdicts(found, d=told)["d"]
+
+    assert (row["adversary_source"], row["verdict"]) == ("test", "robust gain")
+    assert row["note"] == "trained on sequences it is tested on"
+
+
+def test_an_interval_that_the_exact_test_does_not_confirm_is_told() -> None:
+    # Five sequences gained of 500: p = 0.0625.
+    few = [("RR", 100), ("FR", 5), ("FF", 295), ("WW", 100)]
+    row = verdicts(outcomes_of("d", fates(few, few, few)))["d"]
+
+    assert row["delta_robust_accuracy_p"] == 0.0625 and row["delta_robust_accuracy_low"] > 0
+    assert "the exact test does not confirm the interval" in row["note"]
+
+
+def change(low: float, high: float) -> changes.Change:
+    return changes.Change((low + high) / 2, Interval(low, high), 0.5)
+
+
+UP, DOWN, FLAT = change(0.01, 0.1), change(-0.1, -0.01), change(-0.1, 0.1)
+
+
+def test_the_rule_in_all_its_cases() -> None:
+    known, unknown = [UP, DOWN, FLAT], [UP, DOWN, FLAT, changes.UNKNOWN]
+    cases = itertools.product(unknown, [-0.02, -0.01, -0.0099, 0.01], known, unknown, unknown)
+    for robust, clean_low, own, worst, transferred in cases:
+        found = {
+            "robust_accuracy": robust,
+            "clean_accuracy": change(clean_low, 0.02),
+            "flip_rate": worst,
+            "black_box_flip_rate": own,
+            "transferred_flip_rate": transferred,
+        }
+
+        if robust is UP and clean_low in (-0.0099, 0.01):
+            expected = "robust gain"
+        elif own is DOWN and {worst, transferred} & {UP, FLAT}:
+            expected = "masking"
+        else:
+            expected = "no difference shown"
+        assert judge(found) == expected
+
+
+# Families -----------------------------------------------------------------------------
+
+
+def exact_p(gained: int, lost: int) -> float:
+    """Two-sided binomial test of the discordant pairs, from the binomial coefficients."""
+    n, k = gained + lost, min(gained, lost)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n) if n else 1.0
+
+
+def adjusted(p_values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Holm's p-values, and the level at which the procedure looked at each."""
+    order = sorted(p_values, key=lambda name: (p_values[name], name))
+    p_adjusted, levels, largest, stopped = {}, {}, 0.0, None
+    for place, name in enumerate(order):
+        left = len(order) - place
+        largest = max(largest, min(1.0, left * p_values[name]))
+        p_adjusted[name] = largest
+        levels[name] = stopped or 1 - 0.05 / left
+        if stopped is None and p_values[name] > 0.05 / left:
+            stopped = levels[name]
+    return p_adjusted, levels
+
+
+def random_family(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw one to four defences of one model, of which some may do something."""
+    told, found = [], []
+    for name in list("abcd")[: int(rng.integers(1, 5))]:
+        place = PLACE._replace(defence=name)
+        options, measured, compared = random_defence(rng, 1, int(rng.integers(8, 40)), place)
+        told.append(rounds_table(place, options, measured))
+        outcomes = outcomes_table(place, compared)
+        if rng.random() < 0.5:
+            # Most flips are gone.
+            mended = outcomes["flipped_after"] & (rng.random(len(outcomes)) < 0.8)
+            outcomes.loc[mended, "flipped_after"] = False
+            outcomes.loc[mended, "n_edits_after"] = np.nan
+        found.append(outcomes)
+    return pd.concat(told), pd.concat(found)
+
+
+def robust(row: Mapping[str, Any], when: str) -> bool:
+    return row[f"correct_{when}"] and not row[f"flipped_{when}"]
+
+
+def flipped(row: Mapping[str, Any], when: str) -> bool | None:
+    if row["attacked"] and row["correct_before"] and row["correct_after"]:
+        return row[f"flipped_{when}"]
+    return None
+
+
+Asked = Callable[[Mapping[str, Any], str], bool | None]
+
+
+def paired(rows: list[dict[str, Any]], attacks: Callable[[str], bool], ask: Asked):
+    """Collect (before, after) by id; several attacks on a sequence are taken together."""
+    found: dict[str, tuple[bool, bool]] = {}
+    for row in rows:
+        if attacks(row["attack"]) and row["sample"] == row["task"]:
+            before, after = ask(row, "before"), ask(row, "after")
+            if before is not None and after is not None:
+                known = found.get(row["id"], (False, False))
+                found[row["id"]] = (known[0] or before, known[1] or after)
+    return found
+
+
+MEASURES: dict[str, tuple[Callable[[str], bool], Asked]] = {
+    "clean_accuracy": ("clean".__eq__, lambda row, when: row[f"correct_{when}"]),
+    "robust_accuracy": ("worst_case".__eq__, robust),
+    "flip_rate": ("worst_case".__eq__, flipped),
+    "black_box_flip_rate": ("black_box".__eq__, flipped),
+    "transferred_flip_rate": (lambda name: name.startswith(("replay", "transfer:")), flipped),
+}
+
+
+@pytest.mark.parametrize("draw", range(8))
+def test_every_rate_agrees_with_plain_loops_on_random_families(draw: int) -> None:
+    told, found = random_family(np.random.default_rng(draw))
+
+    table = {row["defence"]: row for row in verdict_table(told, found).to_dict("records")}
+
+    by_defence = {name: rows.to_dict("records") for name, rows in found.groupby("defence")}
+    assert set(table) == set(by_defence)
+    for measure, (attacks, ask) in MEASURES.items():
+        pairs = {name: paired(rows, attacks, ask) for name, rows in by_defence.items()}
+        p_values = {}
+        for name, pair in pairs.items():
+            gained = sum(after and not before for before, after in pair.values())
+            lost = sum(before and not after for before, after in pair.values())
+            p_values[name] = exact_p(gained, lost)
+            assert table[name][f"delta_{measure}"] == pytest.approx((gained - lost) / len(pair))
+        p_adjusted, levels = adjusted(p_values)
+        for name, pair in pairs.items():
+            row = table[name]
+            assert row[f"delta_{measure}_p"] == pytest.approx(p_adjusted[name])
+            level = 0.95 if measure == "clean_accuracy" else levels[name]
+            bounds = mcnemar(
+                [after for _, after in pair.values()], [b for b, _ in pair.values()], level
+            ).interval
+            ends = (row[f"delta_{measure}_low"], row[f"delta_{measure}_high"])
+            assert ends == pytest.approx(bounds)
+    for name, row in table.items():
+        clean = paired(by_defence[name], *MEASURES["clean_accuracy"]).values()
+        withstood = paired(by_defence[name], *MEASURES["robust_accuracy"]).values()
+        assert row["clean_accuracy_baseline"] == pytest.approx(np.mean([b for b, _ in clean]))
+        assert row["clean_accuracy_last"] == pytest.approx(np.mean([a for _, a in clean]))
+        assert row["robust_accuracy_baseline"] == pytest.approx(np.mean([b for b, _ in withstood]))
+        assert row["robust_accuracy_last"] == pytest.approx(np.mean([a for _, a in withstood]))
+        both = paired(by_defence[name], *MEASURES["flip_rate"])
+        assert (row["n_test"], row["n_sequences"], row["n_both_correct"]) == (
+            len(clean), len(withstood), len(both),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", range(3))
+def test_the_order_of_rows_and_defences_changes_nothing(draw: int) -> None:
+    rng = np.random.default_rng(200 + draw)
+    told, found = random_family(rng)
+    mixed_up = [table.iloc[rng.permutation(len(table))] for table in (told, found)]
+
+    for make in (verdict_table, defence_attacks_table):
+        assert_frame_equal(make(*mixed_up), make(told, found), check_exact=True)
+
+
+def test_equal_defences_get_the_same_answer_in_either_order() -> None:
+    one, other = outcomes_of("one", fates(BETTER)), outcomes_of("other", fates(BETTER))
+
+    first, second = verdicts(one, other), verdicts(other, one)
+
+    pd.testing.assert_series_equal(pd.Series(first["one"]), pd.Series(second["one"]))
+    # Equal defences are the two comparisons of a family.
+    assert first["one"]["delta_robust_accuracy_p"] == 2 * exact_p(60, 0)
+
+
+def test_a_family_is_the_defences_of_one_model() -> None:
+    one = outcomes_of("d", fates(BETTER))
+    told = pd.concat([last_rounds("d"), last_rounds("d", seed=1), last_rounds("e", seed=1)])
+    others = [one.assign(seed=1), outcomes_of("e", fates()).assign(seed=1)]
+
+    table = verdict_table(told, pd.concat([one, *others])).set_index(["seed", "defence"])
+
+    p = table["delta_robust_accuracy_p"]
+    assert p[0, "d"] == exact_p(60, 0)
+    assert p[1, "d"] == 2 * exact_p(60, 0)
+
+
+def test_defences_stand_in_the_order_asked_for() -> None:
+    told = pd.concat([last_rounds(name) for name in "abc"])
+    found = pd.concat([outcomes_of(name, fates()) for name in "abc"])
+
+    table = verdict_table(told, found, ["c", "a"])
+
+    assert table["defence"].tolist() == ["c", "a", "b"]
+    assert_frame_equal(table.sort_values("defence", ignore_index=True), verdict_table(told, found))
+
+
+def test_rounds_without_outcomes_are_refused() -> None:
+    told = pd.concat([last_rounds("d"), last_rounds("e")])
+
+    message = refusal(verdict_table, told, outcomes_of("d", fates()))
+
+    assert "promoters, cnn, seed 0, e: its rounds or its outcomes are missing" in message
+
+
+# Edits --------------------------------------------------------------------------------
+
+
+def test_median_edits_are_of_what_each_model_loses() -> None:
+    edits = [("24", 20), ("35", 20), ("2R", 10), ("R9", 5), ("RR", 10), ("WW", 5)]
+
+    row = verdicts(outcomes_of("d", fates(edits)))["d"]
+
+    # Before 30 × 2 and 20 × 3; after 20 × 4, 20 × 5 and 5 × 9.
+    assert row["delta_median_edits"] == 5 - 2
+    assert row["delta_median_edits_low"] <= 3 <= row["delta_median_edits_high"]
+    p = wilcoxon([2.0] * 40, zero_method="pratt").pvalue
+    assert row["delta_median_edits_p"] == pytest.approx(p)
+
+
+def test_interval_of_the_edits_is_a_paired_bootstrap() -> None:
+    draws = random.Random(0)
+    pairs = [(draws.randint(1, 6), draws.randint(2, 9)) for _ in range(60)]
+    found = outcomes_of("d", fates([(f"{before}{after}", 1) for before, after in pairs]))
+    shifts = []
+    for _ in range(4000):
+        drawn = [draws.choice(pairs) for _ in pairs]
+        shifts.append(
+            statistics.median(after for _, after in drawn)
+            - statistics.median(before for before, _ in drawn)
+        )
+
+    row = verdicts(found)["d"]
+
+    expected = np.quantile(shifts, [0.025, 0.975])
+    ends = (row["delta_median_edits_low"], row["delta_median_edits_high"])
+    assert ends == pytest.approx(expected, abs=0.51)
+    assert ends[0] < row["delta_median_edits"] < ends[1]
+
+
+def test_without_flips_there_are_no_edits_to_compare() -> None:
+    row = verdicts(outcomes_of("d", fates([("RR", 5), ("FR", 5)])))["d"]
+
+    names = ["delta_median_edits", "delta_median_edits_low", "delta_median_edits_p"]
+    assert all(math.isnan(row[name]) for name in names)
+
+
+def test_flips_of_other_sequences_have_a_difference_but_no_test() -> None:
+    other = outcomes_of("other", fates([("2R", 30), ("R5", 30)]))
+    same = outcomes_of("same", fates([("24", 30), ("25", 30)]))
+
+    table = verdicts(other, same)
+
+    assert table["other"]["delta_median_edits"] == 3
+    assert math.isnan(table["other"]["delta_median_edits_p"])
+    # What was not tested does not count.
+    alone = verdicts(same)["same"]["delta_median_edits_p"]
+    assert (
+        table["same"]["delta_median_edits_p"]
+        == alone
+        == pytest.approx(wilcoxon([2.0] * 30 + [3.0] * 30, zero_method="pratt").pvalue)
+    )
+
+
+def test_models_that_share_no_right_answer_have_no_flips_to_compare() -> None:
+    row = verdicts(outcomes_of("d", fates([("RW", 5), ("WR", 6), ("WF", 5)])))["d"]
+
+    assert row["n_both_correct"] == 0 and math.isnan(row["delta_flip_rate"])
+    assert row["delta_robust_accuracy"] == 1 / 16
+
+
+# Transfers ----------------------------------------------------------------------------
+
+
+def test_transferred_flips_are_of_the_own_sample_and_taken_together() -> None:
+    under = fates(replay=[("RR", 2), ("FF", 2)])
+    under["transfer:t:promoters/hf"] = [("FR", 1), ("RR", 3)]
+    under["transfer:t:other/hf"] = [("RF", 9)]
+    found = outcomes_of("d", under)
+    found.loc[found["attack"] == "transfer:t:other/hf", "sample"] = "other"
+
+    row = verdicts(found)["d"]
+
+    # Of four sequences three were flipped before, and two still are.
+    assert row["delta_transferred_flip_rate"] == -0.25
+
+
+# Each attack --------------------------------------------------------------------------
+
+
+def test_each_attack_is_compared_within_its_own_family() -> None:
+    under = fates(BETTER, own=BETTER) | {"certify": [("FR", 6), ("FF", 3), ("RW", 1)]}
+    one, other = outcomes_of("one", under), outcomes_of("other", fates())
+    told = pd.concat([last_rounds("one"), last_rounds("other")])
+
+    table = defence_attacks_table(told, pd.concat([one, other]))
+
+    assert table[["defence", "attack"]].to_numpy().tolist() == [
+        ["one", "black_box"], ["one", "certify"], ["one", "replay"], ["one", "worst_case"],
+        ["other", "black_box"], ["other", "replay"], ["other", "worst_case"],
+    ]  # fmt: skip
+    certify = table[table["attack"] == "certify"].iloc[0]
+    assert certify[["n_sequences", "n_correct_baseline", "n_correct_last"]].tolist() == [10, 10, 9]
+    assert (certify["robust_accuracy_baseline"], certify["robust_accuracy_last"]) == (0.1, 0.6)
+    bounds = (certify["robust_accuracy_last_low"], certify["robust_accuracy_last_high"])
+    assert bounds == wilson_interval(6, 10)
+    assert (certify["flip_rate_baseline"], certify["flip_rate_last"]) == (0.9, pytest.approx(1 / 3))
+    assert certify["delta_robust_accuracy"] == pytest.approx(0.5)
+    assert certify["delta_robust_accuracy_p"] == pytest.approx(exact_p(6, 1))
+    own = table[table["attack"] == "black_box"].set_index("defence")
+    assert own.loc["one", "delta_robust_accuracy_p"] == 2 * exact_p(60, 0)
+    assert own.loc["other", "delta_robust_accuracy_p"] == 1
+
+
+def test_what_a_source_got_wrong_counts_for_robustness_but_not_for_flips() -> None:
+    found = outcomes_of("d", fates() | {"transfer:t:promoters/hf": [("FF", 2), ("RR", 2)]})
+    ours = found["attack"] == "transfer:t:promoters/hf"
+    found.loc[ours & (found["id"] == "test:3"), "attacked"] = False
+
+    table = defence_attacks_table(last_rounds("d"), found).set_index("attack")
+
+    row = table.loc["transfer:t:promoters/hf"]
+    assert (row["robust_accuracy_last"], row["n_sequences"]) == (0.5, 4)
+    assert (row["flip_rate_last"], row["n_correct_last"]) == (pytest.approx(2 / 3), 3)
+
+
+# Tables -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [verdict_table, defence_attacks_table])
+def test_the_caption_defines_every_column_and_an_empty_table_has_them(make) -> None:
+    full = make(last_rounds("d"), outcomes_of("d", fates()))
+    empty = make(rounds.read([]), outcomes_of("d", fates())[:0])
+
+    caption = (CAPTIONS / f"{make.__name__.removesuffix('_table')}.rst").read_text()
+    assert not [column for column in full if f"``{column}``" not in caption]
+    assert list(empty) == list(full) and empty.empty and not full.empty
