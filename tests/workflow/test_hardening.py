@@ -23,14 +23,12 @@ NAME = "hardened"
 ROUNDS = 3
 ADVERSARIAL, CONTROL = "adversarial_only", "random_mutants"
 DEFENCES = (ADVERSARIAL, CONTROL)
-ENCODERS = (tiny.CNN, tiny.DNABERT2)
 RATE = 0.02
-N_MODELS = len(ENCODERS) * len(DEFENCES)
 
 CONFIG: dict[str, Any] = copy.deepcopy(tiny.CONFIG)
 CONFIG["run"] |= {"name": NAME, "seeds": [0], "attacks": ["genetic"], "defences": list(DEFENCES)}
+CONFIG["run"]["encoders"] = [tiny.CNN]
 CONFIG["certify"] = {"max_edits": 0}
-CONFIG["compute"] |= {"shard_size": 4}
 CONFIG["tasks"][tiny.TASK]["split"] = "grouped"
 CONFIG["hardening"] = {
     "rounds": ROUNDS,
@@ -40,7 +38,12 @@ CONFIG["hardening"] = {
     "batch_size": 4,
     "learning_rate": RATE,
 }
-TRAIN_SHARDS, TEST_SHARDS = 4, 3
+TRAIN_SHARDS, TEST_SHARDS = 2, tiny.SHARDS
+
+# A frozen encoder, whose head alone is hardened; the same data, in results of its own.
+FROZEN: dict[str, Any] = copy.deepcopy(CONFIG)
+FROZEN["run"] |= {"name": "frozen", "encoders": [tiny.DNABERT2], "defences": [ADVERSARIAL]}
+FROZEN["hardening"]["rounds"] = 2
 REPORT = {"make_hardening_tables": 1, "draw_hardening": 1}
 
 Plan = Callable[..., dict[str, int]]
@@ -50,8 +53,8 @@ def results(folder: Path) -> Path:
     return folder / f"results/{NAME}"
 
 
-def model(folder: Path, encoder: str = tiny.CNN) -> Path:
-    return results(folder) / f"sequence/{tiny.TASK}/{encoder}/seed0"
+def model(folder: Path) -> Path:
+    return results(folder) / f"sequence/{tiny.TASK}/{tiny.CNN}/seed0"
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -61,7 +64,7 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 def changed(**sections: dict[str, Any]) -> dict[str, Any]:
     """Give the configuration with other options."""
-    config = copy.deepcopy(CONFIG)
+    config: dict[str, Any] = copy.deepcopy(CONFIG)
     for section, change in sections.items():
         config.setdefault(section, {}).update(change)
     return config
@@ -91,45 +94,42 @@ def plan(checkout: Path) -> Plan:
 
 
 def later_rounds(
-    n_models: int, n_adversarial: int, first: int, last: int = ROUNDS
+    n_defences: int, n_adversarial: int, first: int, last: int = ROUNDS
 ) -> dict[str, int]:
-    """Count the jobs of some rounds of some models, and of what reads them.
+    """Count the jobs of some rounds of some defences, and of what reads them.
 
     `n_adversarial` of them train on adversaries: their next round attacks the train sample.
     """
-    n = n_models * (last - first + 1)
+    n = n_defences * (last - first + 1)
     n_attacks = n_adversarial * (last - first)
     jobs = {"harden": n, "evaluate": n, "replay": n, "rescore": n + n_attacks}
     jobs["attack_shard"] = n * TEST_SHARDS + n_attacks * TRAIN_SHARDS
-    return jobs | {"gather_rounds": n_models, **REPORT}
+    return jobs | {"gather_rounds": n_defences, **REPORT}
 
 
-def trained_on(folder: Path, encoder: str, defence: str) -> list[dict[str, Any]]:
+def trained_on(folder: Path, defence: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number in range(1, ROUNDS + 1):
-        path = model(folder, encoder) / f"{defence}/round{number}/model.json"
+        path = model(folder) / f"{defence}/round{number}/model.json"
         found += files.read_json(path)["trained_on"]
     return found
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("defence", DEFENCES)
-def test_no_sequence_attacked_for_evaluation_nor_its_group_was_trained_on(
-    checkout, encoder, defence
-):
+def test_no_sequence_attacked_for_evaluation_nor_its_group_was_trained_on(checkout, defence):
     data = results(checkout) / "data" / tiny.TASK
     splits = {
         split: pd.read_parquet(data / f"{split}.parquet") for split in ("train", "dev", "test")
     }
     groups = pd.concat(splits.values()).set_index("id")["group"]
-    sample = model(checkout, encoder).parent / "samples/test.parquet"
+    sample = model(checkout).parent / "samples/test.parquet"
     attacked = set(pd.read_parquet(sample)["id"])
     for number in range(ROUNDS + 1):
         stage = f"{defence}/round{number}" if number else "baseline"
-        table = model(checkout, encoder) / stage / "attacks/genetic/test.parquet"
+        table = model(checkout) / stage / "attacks/genetic/test.parquet"
         assert set(pd.read_parquet(table)["id"]) == attacked
 
-    trained = {row["id"] for row in trained_on(checkout, encoder, defence)}
+    trained = {row["id"] for row in trained_on(checkout, defence)}
     trained |= set(splits["train"]["id"]) | set(splits["dev"]["id"])
 
     assert len(attacked) == tiny.ATTACKED
@@ -155,10 +155,11 @@ def test_adversaries_are_what_the_attack_on_the_model_before_found(checkout):
 
 
 def test_a_frozen_encoder_is_the_same_in_every_round(checkout):
-    folder = model(checkout, tiny.DNABERT2)
+    run_workflow(checkout, FROZEN, root=checkout, check=True)
+    folder = checkout / f"results/frozen/sequence/{tiny.TASK}/{tiny.DNABERT2}/seed0"
     digest = files.sha256(folder.parent / "encoder.safetensors")
     heads = []
-    for stage in ["baseline", *(f"{ADVERSARIAL}/round{n}" for n in range(1, ROUNDS + 1))]:
+    for stage in ["baseline", *(f"{ADVERSARIAL}/round{number}" for number in (1, 2))]:
         weights = load_file(folder / stage / "model.safetensors")
         assert files.read_json(folder / stage / "model.json")["encoder_sha256"] == digest
         assert all(name.startswith("head.") for name in weights)
@@ -172,8 +173,8 @@ def test_tables_and_figures_show_every_round(checkout):
     hardening = pd.read_csv(folder / "tables/hardening.csv")
     verdict = pd.read_csv(folder / "tables/verdict.csv")
 
-    rounds = hardening.groupby(["encoder", "defence"])["round"].apply(list)
-    assert len(rounds) == N_MODELS
+    rounds = hardening.groupby("defence")["round"].apply(list)
+    assert set(rounds.index) == set(DEFENCES)
     assert all(found == list(range(ROUNDS + 1)) for found in rounds)
     assert set(verdict["last_round"]) == {ROUNDS}
     assert set(verdict["verdict"]) <= {"robust gain", "masking", "no difference shown"}
@@ -182,10 +183,8 @@ def test_tables_and_figures_show_every_round(checkout):
     assert set(steps) == {8 * 2}
     for row in hardening.itertuples():
         stage = f"{row.defence}/round{row.round}" if row.round else "baseline"
-        metrics = files.read_json(model(checkout, row.encoder) / stage / "metrics.json")
-        rows = pd.read_parquet(
-            model(checkout, row.encoder) / stage / "attacks/genetic/test.parquet"
-        )
+        metrics = files.read_json(model(checkout) / stage / "metrics.json")
+        rows = pd.read_parquet(model(checkout) / stage / "attacks/genetic/test.parquet")
         right = rows[rows["correct_before"]]
         assert row.accuracy == pytest.approx(metrics["accuracy"])
         assert row.flip_rate == pytest.approx(right["success_flip"].mean())
@@ -208,27 +207,26 @@ def test_a_forced_round_reruns_itself_and_later_ones_only(plan):
 
 
 def test_other_options_of_a_round_rerun_it_and_later_ones_only(plan):
-    assert plan(hardening={"learning_rate": [RATE, 0.03, RATE]}) == later_rounds(N_MODELS, 2, 2)
+    assert plan(hardening={"learning_rate": [RATE, 0.03, RATE]}) == later_rounds(2, 1, 2)
 
 
 def test_other_options_of_a_defence_leave_the_other_alone(plan):
     change = {ADVERSARIAL: {"kind": ADVERSARIAL, "epochs": 2}}
-    assert plan(defences=change) == later_rounds(2, 2, 1)
+    assert plan(defences=change) == later_rounds(1, 1, 1)
 
 
 def test_a_further_round_runs_alone(plan):
-    jobs = later_rounds(N_MODELS, 2, ROUNDS + 1, ROUNDS + 1)
+    jobs = later_rounds(2, 1, ROUNDS + 1, ROUNDS + 1)
     # The last round so far is attacked for training now.
-    jobs["rescore"] += 2
-    jobs["attack_shard"] += 2 * TRAIN_SHARDS
+    jobs["rescore"] += 1
+    jobs["attack_shard"] += TRAIN_SHARDS
 
     assert plan(hardening={"rounds": ROUNDS + 1}) == jobs
 
 
 def test_a_further_defence_runs_alone(plan):
-    jobs = later_rounds(2, 2, 1)
-    # The baseline has been attacked for training already; each round's own attack comes later.
-    assert plan(run={"defences": [*DEFENCES, "mixed"]}) == jobs
+    # The baseline has been attacked for training already.
+    assert plan(run={"defences": [*DEFENCES, "mixed"]}) == later_rounds(1, 1, 1)
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "model.json"])
@@ -250,20 +248,19 @@ def beginning(checkout: Path, name: str) -> Path:
     """Copy a finished run, and take all rounds out of it: what is left is the baseline."""
     folder = checkout.with_name(name)
     shutil.copytree(checkout, folder)
-    for encoder in ENCODERS:
-        for defence in DEFENCES:
-            shutil.rmtree(model(folder, encoder) / defence)
-        shutil.rmtree(model(folder, encoder) / "baseline/attacks/genetic/train")
-        (model(folder, encoder) / "baseline/attacks/genetic/train.parquet").unlink()
+    for defence in DEFENCES:
+        shutil.rmtree(model(folder) / defence)
+    shutil.rmtree(model(folder) / "baseline/attacks/genetic/train")
+    (model(folder) / "baseline/attacks/genetic/train.parquet").unlink()
     for part in ("tables", "figures", "benchmarks"):
         shutil.rmtree(results(folder) / part)
     return folder
 
 
 def expected_stop(checkout: Path) -> tuple[float, int]:
-    """Find a threshold at which the cnn stops after some round, and that round."""
+    """Find a threshold at which the rounds stop after some round, and that round."""
     table = pd.read_csv(results(checkout) / "tables/hardening.csv")
-    rows = table[(table["encoder"] == tiny.CNN) & (table["defence"] == ADVERSARIAL)]
+    rows = table[table["defence"] == ADVERSARIAL]
     rates = rows.set_index("round")["source_flip_rate"].dropna()
     lowest = int(rates.idxmin())
     assert lowest > 1, f"no later round is harder to attack: {rates.to_dict()}"
@@ -274,14 +271,11 @@ def expected_stop(checkout: Path) -> tuple[float, int]:
 def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(checkout):
     threshold, last = expected_stop(checkout)
     config = changed(hardening={"convergence_threshold": threshold})
-    config["run"]["encoders"] = [tiny.CNN]
     folder = beginning(checkout, "stopped_early")
 
     run_workflow(folder, config, root=folder, check=True)
 
-    numbers = sorted(path.name for path in (model(folder) / ADVERSARIAL).glob("round*/model.json"))
     stages = {path.parent.name for path in (model(folder) / ADVERSARIAL).glob("round*/model.json")}
-    assert len(numbers) == last
     assert stages == {f"round{number}" for number in range(1, last + 1)}
     # A control runs all its rounds.
     assert len(list((model(folder) / CONTROL).glob("round*/model.json"))) == ROUNDS
@@ -290,7 +284,7 @@ def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(chec
     assert list(shown["round"]) == [last]
     assert "at or below" in shown["stop_reason"].item()
     before = pd.read_csv(results(checkout) / "tables/hardening.csv")
-    same = before[(before["encoder"] == tiny.CNN) & (before["defence"] == ADVERSARIAL)]
+    same = before[before["defence"] == ADVERSARIAL]
     kept = ["accuracy", "robust_accuracy", "flip_rate", "source_flip_rate"]
     pd.testing.assert_frame_equal(
         table[table["defence"] == ADVERSARIAL][kept].reset_index(drop=True),
@@ -321,7 +315,7 @@ def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(chec
 )
 def test_either_rule_may_stop_at_once(checkout, options, last):
     config = changed(hardening=options)
-    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    config["run"]["defences"] = [ADVERSARIAL]
     folder = beginning(checkout, f"stopped_at_{last}")
 
     run_workflow(folder, config, root=folder, check=True)
@@ -335,7 +329,7 @@ def test_either_rule_may_stop_at_once(checkout, options, last):
 
 def test_the_published_leak_is_marked_in_every_table(checkout):
     config = changed(hardening={"adversary_source": "test", "train_attack_samples": 8, "rounds": 1})
-    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    config["run"]["defences"] = [ADVERSARIAL]
     folder = beginning(checkout, "leak")
 
     run_workflow(folder, config, root=folder, check=True)
@@ -357,7 +351,7 @@ def test_the_published_leak_is_marked_in_every_table(checkout):
 def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
     folder = beginning(checkout, "killed")
     config = changed()
-    config["run"] |= {"encoders": [tiny.CNN], "defences": [ADVERSARIAL]}
+    config["run"]["defences"] = [ADVERSARIAL]
     undisturbed = checkout.with_name("undisturbed")
     shutil.copytree(folder, undisturbed)
     run_workflow(undisturbed, config, root=undisturbed, check=True)
