@@ -217,6 +217,37 @@ def test_edits_beyond_the_largest_budget_count_for_the_own_attack_only(tested: C
     assert not flipped["genetic"] and not flipped["worst_case"]
 
 
+def test_edits_beyond_an_attacks_own_budget_count_for_the_suite_only(tested: Compared) -> None:
+    wild = [
+        attack("wild", [flip("a", 6, success_flip=False), attack_row("b"), attack_row("c")], 4),
+        attack("wild", [attack_row("a"), attack_row("b"), skipped("c")], 4, stage=LAST),
+    ]
+    calm = [
+        attack("calm", [attack_row(name) for name in "abc"]),
+        attack("calm", [attack_row("a"), attack_row("b"), skipped("c")], stage=LAST),
+    ]
+    suite = {"suite_before": [wild[0], calm[0]], "suite_after": [wild[1], calm[1]]}
+
+    table = outcomes_table(PLACE, tested._replace(certificates=[], **suite))
+
+    assert not any(before for before, _ in answers(table, "wild", "flipped").values())
+    assert answers(table, "worst_case", "flipped")["a"] == (True, False)
+    assert answers(table, "worst_case", "n_edits")["a"][0] == 6
+
+
+def test_where_runs_disagree_about_an_original_the_worse_counts(tested: Compared) -> None:
+    runs = [attack_row("a"), skipped("a", 1), attack_row("b"), attack_row("b", 1),
+            attack_row("c"), attack_row("c", 1)]  # fmt: skip
+    own = [attack("genetic", runs), tested.black_box[1]]
+    replay = asked_again([("a", 0, False, True, False), ("b", 0, True, True, False),
+                          ("c", 0, True, True, False)], LAST)  # fmt: skip
+
+    table = outcomes_table(PLACE, tested._replace(black_box=own, replay=replay))
+
+    right = answers(table, "black_box", "correct")
+    assert [right[name][0] for name in "abc"] == [False, True, True]
+
+
 @pytest.mark.parametrize("draw", range(4))
 def test_the_order_of_rows_and_tables_changes_nothing(draw: int) -> None:
     rng = np.random.default_rng(100 + draw)

@@ -375,6 +375,29 @@ def test_interval_of_the_edits_is_a_paired_bootstrap() -> None:
     assert ends[0] < row["delta_median_edits"] < ends[1]
 
 
+def test_intervals_of_the_edits_have_the_levels_of_their_family() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.uniform(1, 2, size=81), rng.uniform(3, 6, size=81)
+    drawn = rng.integers(81, size=(20_000, 81))
+    shifts = np.median(after[drawn], axis=1) - np.median(before[drawn], axis=1)
+    both = [outcomes_of(name, fates([("22", 81)])) for name in ("one", "other")]
+    for found in both:
+        # Not the numbers of edits: finer ones, so that the ends of the interval tell its level.
+        worst = found["attack"] == "worst_case"
+        found.loc[worst, "n_edits_before"], found.loc[worst, "n_edits_after"] = before, after
+
+    table = verdicts(*both)
+
+    for name, level in (("one", 0.975), ("other", 0.95)):
+        row = table[name]
+        ends = (row["delta_median_edits_low"], row["delta_median_edits_high"])
+        expected = np.quantile(shifts, [(1 - level) / 2, (1 + level) / 2])
+        assert ends == pytest.approx(expected, abs=0.08)
+    widths = {name: row["delta_median_edits_high"] - row["delta_median_edits_low"]
+              for name, row in table.items()}  # fmt: skip
+    assert widths["one"] > widths["other"]
+
+
 def test_without_flips_there_are_no_edits_to_compare() -> None:
     row = verdicts(outcomes_of("d", fates([("RR", 5), ("FR", 5)])))["d"]
 
