@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
@@ -18,6 +19,7 @@ from calling import REPOSITORY, run_workflow, snakemake
 from safetensors.numpy import load_file
 
 from genosiege import files
+from genosiege.data import simulate
 
 NAME = "hardened"
 ROUNDS = 3
@@ -29,7 +31,15 @@ CONFIG: dict[str, Any] = copy.deepcopy(tiny.CONFIG)
 CONFIG["run"] |= {"name": NAME, "seeds": [0], "attacks": ["genetic"], "defences": list(DEFENCES)}
 CONFIG["run"]["encoders"] = [tiny.CNN]
 CONFIG["certify"] = {"max_edits": 0}
-CONFIG["tasks"][tiny.TASK]["split"] = "grouped"
+TASK = "with_relatives"
+CONFIG["run"]["tasks"] = [TASK]
+CONFIG["tasks"] = {
+    TASK: {
+        "source": {"kind": "path", "path": "relatives/{split}.csv"},
+        "tss_index": 59,
+        "split": "grouped",
+    }
+}
 CONFIG["hardening"] = {
     "rounds": ROUNDS,
     "train_attack_samples": 16,
@@ -49,12 +59,27 @@ REPORT = {"make_hardening_tables": 1, "draw_hardening": 1}
 Plan = Callable[..., dict[str, int]]
 
 
+def write_relatives(folder: Path) -> None:
+    """Write a task whose splits share shifted copies of each other's sequences."""
+    rng = np.random.default_rng(5)
+    settings = simulate.Parameters(length=82, tss_index=60)
+    rows = simulate.simulate(settings, 150, rng)
+    # Three windows of one promoter are relatives: any two share 78 letters.
+    copied = rows.sample(25, random_state=1)
+    parts = [rows.assign(sequence=rows["sequence"].str[1:-1])]
+    parts += [copied.assign(sequence=copied["sequence"].str[i : i + 80]) for i in (0, 2)]
+    table = pd.concat(parts).sample(frac=1, random_state=2)
+    folder.mkdir()
+    for split, part in (("train", table[:120]), ("dev", table[120:160]), ("test", table[160:])):
+        part[["sequence", "label"]].to_csv(folder / f"{split}.csv", index=False)
+
+
 def results(folder: Path) -> Path:
     return folder / f"results/{NAME}"
 
 
 def model(folder: Path) -> Path:
-    return results(folder) / f"sequence/{tiny.TASK}/{tiny.CNN}/seed0"
+    return results(folder) / f"sequence/{TASK}/{tiny.CNN}/seed0"
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -77,6 +102,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("workflow", "config", "envs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
+    write_relatives(folder / "relatives")
     run_workflow(folder, CONFIG, root=folder, check=True)
     return folder
 
@@ -117,7 +143,7 @@ def trained_on(folder: Path, defence: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("defence", DEFENCES)
 def test_no_sequence_attacked_for_evaluation_nor_its_group_was_trained_on(checkout, defence):
-    data = results(checkout) / "data" / tiny.TASK
+    data = results(checkout) / "data" / TASK
     splits = {
         split: pd.read_parquet(data / f"{split}.parquet") for split in ("train", "dev", "test")
     }
@@ -135,8 +161,10 @@ def test_no_sequence_attacked_for_evaluation_nor_its_group_was_trained_on(checko
     assert len(attacked) == tiny.ATTACKED
     assert not attacked & trained
     assert not set(groups[list(attacked)]) & set(groups[list(trained)])
-    # The groups say something: some hold more than one sequence.
-    assert groups.duplicated().any()
+    # The groups say something: an attacked sequence has relatives, and they were not trained on.
+    relatives = groups[groups.duplicated(keep=False)]
+    assert set(relatives.index) & attacked
+    assert set(relatives.index) & trained
 
 
 def test_adversaries_are_what_the_attack_on_the_model_before_found(checkout):
@@ -156,7 +184,7 @@ def test_adversaries_are_what_the_attack_on_the_model_before_found(checkout):
 
 def test_a_frozen_encoder_is_the_same_in_every_round(checkout):
     run_workflow(checkout, FROZEN, root=checkout, check=True)
-    folder = checkout / f"results/frozen/sequence/{tiny.TASK}/{tiny.DNABERT2}/seed0"
+    folder = checkout / f"results/frozen/sequence/{TASK}/{tiny.DNABERT2}/seed0"
     digest = files.sha256(folder.parent / "encoder.safetensors")
     heads = []
     for stage in ["baseline", *(f"{ADVERSARIAL}/round{number}" for number in (1, 2))]:
@@ -201,7 +229,7 @@ def test_a_second_call_finds_nothing_to_do(plan):
 
 
 def test_a_forced_round_reruns_itself_and_later_ones_only(plan):
-    path = f"results/{NAME}/sequence/{tiny.TASK}/{tiny.CNN}/seed0/{ADVERSARIAL}/round2"
+    path = f"results/{NAME}/sequence/{TASK}/{tiny.CNN}/seed0/{ADVERSARIAL}/round2"
 
     assert plan("--forcerun", f"{path}/model.safetensors") == later_rounds(1, 1, 2)
 
