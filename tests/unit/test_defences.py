@@ -6,6 +6,7 @@ import pytest
 
 from genosiege import defences
 from genosiege.errors import InputError
+from genosiege.sequence import examples
 
 
 @pytest.fixture
@@ -145,3 +146,8 @@ def test_a_mistake_is_named_with_its_place(config, change, said):
         config[section] = {**config[section], **values}
 
     assert said in mistake(config)
+
+
+def test_the_kinds_that_attack_are_those_of_the_training():
+    # Written down twice, so that a job depends on no configuration code.
+    assert defences.ATTACKING_KINDS == examples.ATTACKING

@@ -34,8 +34,8 @@ tbody tr:nth-child(even) {{ background: #f7f7f7; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>{n_rows} rows. A click on a column's name sorts by it. In brackets: 95 % intervals. Rounded to
-four digits; the CSV file has all.</p>
+<p>{n_rows} rows. A click on a column's name sorts by it. In brackets: intervals, 95 % unless the
+caption says otherwise. Rounded to four digits; the CSV file has all.</p>
 <div tabindex="0"><table>
 <thead><tr>{header}</tr></thead>
 <tbody>
