@@ -113,6 +113,20 @@ def test_the_whole_range_of_a_difference_is_reached() -> None:
     assert mcnemar([], []).interval == (-1.0, 1.0)
 
 
+@pytest.mark.parametrize("n", [1, 2, 6, 100])
+def test_discordance_in_one_direction_alone_leaves_an_interval(n: int) -> None:
+    # Tango's score statistic, with the nuisance rate (1 - d) / 2 that maximises the likelihood.
+    def statistic(d: float) -> float:
+        variance = n * (2 * (1 - d) / 2 + d * (1 - d))
+        return (n - n * d) / float(np.sqrt(variance))
+
+    low = mcnemar(*outcomes(n, 0, 0, 0)).interval.low
+
+    assert statistic(low) == pytest.approx(norm.ppf(0.975))
+    assert mcnemar(*outcomes(0, n, 0, 0)).interval.high == pytest.approx(-low)
+    assert (low > 0) == (n > norm.ppf(0.975) ** 2)
+
+
 def test_intervals_of_a_difference_cover_it_as_often_as_they_say() -> None:
     rng = np.random.default_rng(3)
     draws = rng.multinomial(80, [0.15, 0.05, 0.3, 0.5], size=400)

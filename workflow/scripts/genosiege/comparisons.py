@@ -137,8 +137,13 @@ def _tango_interval(only_first: int, only_second: int, n: int, level: float) -> 
         variance = n * (2 * rate + difference * (1 - difference))
         return float((only_first - only_second - n * difference) ** 2 - z2 * variance)
 
-    low = -1.0 if only_second == n else float(brentq(excess, -1.0, estimate))
-    high = 1.0 if only_first == n else float(brentq(excess, estimate, 1.0))
+    # At the end of the range the estimate is itself a root; the other end has a closed form.
+    if only_first == n:
+        return Interval((n - z2) / (n + z2), 1.0)
+    if only_second == n:
+        return Interval(-1.0, -(n - z2) / (n + z2))
+    low = float(brentq(excess, -1.0, estimate))
+    high = float(brentq(excess, estimate, 1.0))
     return Interval(low, high)
 
 
