@@ -24,6 +24,7 @@ def config() -> dict[str, Any]:
             "rounds": 3,
             "attack": "g",
             "suite": None,
+            "adversaries": "flip",
             "adversary_source": "train",
             "train_attack_samples": 20,
             "examples_per_round": 5,
@@ -80,6 +81,7 @@ def test_a_round_has_its_own_rate_and_only_what_it_uses(config):
     assert rates == [0.3, 0.2, 0.1]
     assert defences.of_round(config, "strong", 2) == training | {
         "kind": "mixed", "epochs": 4, "learning_rate": 0.2, "attack": "g",
+        "adversaries": "flip",
         "train_attack_samples": 20,
     }  # fmt: skip
     # A control depends neither on the attack nor on how many sequences it is tried on.
@@ -126,6 +128,7 @@ def test_without_a_defence_nothing_is_checked(config):
         ({"hardening": {"learning_rate": [0.1]}}, "hardening/learning_rate: 1 values for 3 rounds"),
         ({"hardening": {"examples_per_round": 21}}, "hardening/examples_per_round, 21: only 20"),
         ({"defences": {"adv": {"kind": "mixed", "epochs": [1, 2]}}}, "defences/adv/epochs: 2 val"),
+        ({"defences": {"adv": {"kind": "mixed", "batch_size": 1}}}, "defences/adv/batch_size, 1"),
         ({"defences": {"adv": {"kind": "mixed", "attack": "latent"}}}, "defences/adv/attack"),
         (
             {"defences": {"adv": {"kind": "mixed", "train_attack_samples": 9}}},

@@ -95,6 +95,22 @@ def test_a_flip_beyond_the_rules_is_no_example(sample):
     assert (drawn.examples, drawn.n_attacked, drawn.n_adversaries) == ([], 1, 0)
 
 
+def test_the_published_protocol_trains_on_drops_of_confidence(sample):
+    rows = [flip("train:1", 3), attack_row("train:2", success_drop=True, confidence_drop=0.3)]
+    rows += [attack_row("train:3", confidence_drop=0.16), attack_row("train:4")]
+    found = attack("genetic", rows, split="train")
+
+    drawn = {
+        criterion: {
+            one.id
+            for one in pool("adversarial_only", sample, [found], adversaries=criterion).examples
+        }
+        for criterion in ("flip", "drop")
+    }
+
+    assert drawn == {"flip": {"train:1"}, "drop": {"train:1", "train:2"}}
+
+
 def test_no_more_are_drawn_than_asked_for_and_none_twice(sample):
     drawn = pool("adversarial_only", sample, [table(1)], examples_per_round=7)
 

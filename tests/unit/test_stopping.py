@@ -5,7 +5,7 @@ from refusals import refusal
 from toy_tables import attack, attack_row, flip, skipped
 
 from genosiege.sequence.stopping import decide
-from genosiege.sequence.training_rows import training_side
+from genosiege.sequence.training_rows import CRITERIA, training_side
 
 
 def source(n_flipped: int, n_withstood: int, n_wrong: int = 2):
@@ -99,3 +99,20 @@ def test_what_makes_no_sense_is_refused():
     assert "convergence_threshold" in refusal(decide, "accuracy", -0.1, 1, None, [0.5])
     assert "convergence_threshold" in refusal(decide, "accuracy", float("nan"), 1, None, [0.5])
     assert "2 clean accuracies" in refusal(decide, "accuracy", 0.1, 3, None, [0.5, 0.6])
+
+
+def test_another_criterion_of_an_adversary_decides_by_its_own_rate():
+    rows = [flip(f"train:{i}", 2) for i in range(2)]
+    # Confidence falls far enough for the published text, and for its code, without a flip.
+    text = {"success_drop": True, "confidence_drop": 0.25}
+    rows += [attack_row(f"train:t{i}", **text) for i in range(3)]
+    rows += [attack_row("train:c", confidence_drop=0.16), attack_row("train:n")]
+    found = attack("genetic", rows, split="train")
+
+    rates = {
+        name: decide("flip_rate", 0.5, 1, found, [], criterion=name)["value"] for name in CRITERIA
+    }
+
+    assert rates == {"flip": 2 / 7, "drop": 5 / 7, "loose_drop": 6 / 7}
+    reason = decide("flip_rate", 0.5, 1, found, [], criterion="drop")["reason"]
+    assert reason == "success rate 0.714 of the training-side attack is above 0.5"

@@ -247,7 +247,8 @@ MEASURES: dict[str, tuple[Callable[[str], bool], Asked]] = {
     "robust_accuracy": ("worst_case".__eq__, robust),
     "flip_rate": ("worst_case".__eq__, flipped),
     "black_box_flip_rate": ("black_box".__eq__, flipped),
-    "transferred_flip_rate": (lambda name: name.startswith(("replay", "transfer:")), flipped),
+    # Every random family has adversaries of another model.
+    "transferred_flip_rate": (lambda name: name.startswith("transfer:"), flipped),
 }
 
 
@@ -441,8 +442,23 @@ def test_transferred_flips_are_of_the_own_sample_and_taken_together() -> None:
 
     row = verdicts(found)["d"]
 
-    # Of four sequences three were flipped before, and two still are.
+    # Of four sequences one was flipped by the other model's adversary, and none is now. What
+    # the baseline's own adversaries do says less, and is left out where there are others.
     assert row["delta_transferred_flip_rate"] == -0.25
+
+
+def test_without_other_models_the_baselines_own_adversaries_stand_in() -> None:
+    row = verdicts(outcomes_of("d", fates(replay=[("FR", 3), ("FF", 1)])))["d"]
+
+    assert row["delta_transferred_flip_rate"] == -0.75
+
+
+def test_old_adversaries_that_fall_do_not_hide_others_that_do_not() -> None:
+    under = fates(UNCHANGED, BETTER, BETTER)
+    under["transfer:t:promoters/hf"] = UNCHANGED
+    row = verdicts(outcomes_of("d", under))["d"]
+
+    assert (row["verdict"], row["delta_transferred_flip_rate"]) == ("masking", 0.0)
 
 
 # Each attack --------------------------------------------------------------------------

@@ -12,7 +12,13 @@ from genosiege.sequence.results import AttackResult, ModelResult
 from genosiege.sequence.rounds import Place
 
 PLACE = Place("promoters", "cnn", 0, "mixed")
-OPTIONS = {"kind": "mixed", "attack": "genetic", "adversary_source": "train", "rounds": 2}
+OPTIONS = {
+    "kind": "mixed",
+    "attack": "genetic",
+    "adversaries": "flip",
+    "adversary_source": "train",
+    "rounds": 2,
+}
 OTHER_TASK = ("other", "cnn")
 
 

@@ -7,6 +7,7 @@ ATTACK = f"{STAGE}/attacks/{{attack}}/{{split}}"
 rule draw_sample:
     input:
         split="<results>/data/{task}/{split}.parquet",
+        apart=kept_apart,
         code=code("draw_sample"),
     output:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",

@@ -111,6 +111,13 @@ def sample_size(wildcards):
     return config["sampling"]["attack_samples"]
 
 
+def kept_apart(wildcards):
+    """Name the split whose sequences are not drawn: what is trained on is not attacked later."""
+    if wildcards.split == "train":
+        return f"<results>/data/{wildcards.task}/test.parquet"
+    return []
+
+
 def sample_setting(wildcards):
     """Name the setting that says so, for an error."""
     if wildcards.split == "train":
@@ -240,7 +247,7 @@ def attack_shards(wildcards):
 def attack_seeds(wildcards):
     """Give the seeds of an attack on `{split}`; adversaries to train on take one."""
     seeds = config["sampling"]["attack_seeds"]
-    return seeds[:1] if wildcards.split == "train" else seeds
+    return [min(seeds)] if wildcards.split == "train" else seeds
 
 
 def motif_files(wildcards):

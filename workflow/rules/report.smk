@@ -138,6 +138,8 @@ rule make_hardening_tables:
     output:
         hardening=csv_file("hardening", "Hardening", "Adversarial training"),
         hardening_page=page("hardening", "Hardening", "Adversarial training"),
+        hardening_seeds=csv_file("hardening_seeds", "Hardening", "Over model seeds"),
+        hardening_seeds_page=page("hardening_seeds", "Hardening", "Over model seeds"),
         verdict=csv_file("verdict", "Hardening", "Verdict"),
         verdict_page=page("verdict", "Hardening", "Verdict"),
         defence_attacks=csv_file("defence_attacks", "Hardening", "Under each attack"),

@@ -86,6 +86,7 @@ def convergence(wildcards):
         "rule": known["convergence"],
         "threshold": known["convergence_threshold"],
         "attack_samples": known["train_attack_samples"],
+        "criterion": known["adversaries"],
     }
 
 

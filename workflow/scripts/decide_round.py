@@ -12,5 +12,6 @@ with runtime.script(snakemake.log[0]):
         next((results.read_attack(path) for path in given.attack), None),
         [files.read_json(path)["accuracy"] for path in given.metrics],
         convergence["attack_samples"],
+        convergence["criterion"],
     )
     files.write_json(decision, snakemake.output.decision)

@@ -1,13 +1,21 @@
 """Make the report's tables of what the defences are worth, each as CSV and sortable page."""
 
 from genosiege import report_tables, runtime
-from genosiege.sequence import outcomes, published_claim, round_times, rounds, verdict
+from genosiege.sequence import (
+    outcomes,
+    published_claim,
+    round_seeds,
+    round_times,
+    rounds,
+    verdict,
+)
 
 with runtime.script(snakemake.log[0]):
     given, names = snakemake.input, snakemake.params.names
     run, found = rounds.read(given.rounds), outcomes.read(given.outcomes)
     tables = {
         "hardening": rounds.in_order(run, names, "round"),
+        "hardening_seeds": round_seeds.round_seeds_table(run, names),
         "verdict": verdict.verdict_table(run, found, names),
         "defence_attacks": verdict.defence_attacks_table(run, found, names),
         "published_claim": published_claim.published_claim_table(run, found, names),

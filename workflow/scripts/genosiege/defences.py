@@ -67,7 +67,7 @@ def of_round(config: Mapping[str, Any], name: str, number: int) -> dict[str, Any
         if isinstance(found[key], list):
             found[key] = found[key][number - 1]
     if known["kind"] in ATTACKING_KINDS:
-        found |= {key: known[key] for key in ("attack", "train_attack_samples")}
+        found |= {key: known[key] for key in ("attack", "adversaries", "train_attack_samples")}
     if known["kind"] == "random_mutants":
         found["max_edits"] = config["attacks"][known["attack"]].get("max_edits", 10)
     return found
@@ -156,6 +156,12 @@ def _check_defence(config: Mapping[str, Any], name: str) -> None:
             f"config, {place(['defences', name, 'train_attack_samples'])}: all defences share one "
             "sample of the train split; set it in hardening instead."
         )
+    for key in ("batch_size", "examples_per_round"):
+        if known["kind"] == "mixed" and known[key] < 2:
+            raise InputError(
+                f"config, {_where(own, name, key)}, {known[key]}: mixed trains on both kinds of "
+                "sequences in each step; take 2 at least."
+            )
     if known["adversary_source"] == "train":
         n_attacked = config["hardening"]["train_attack_samples"]
     else:

@@ -1,8 +1,24 @@
 """Choose rows so that every class keeps its share."""
 
 import numpy as np
+import pandas as pd
 
 from genosiege.errors import InputError
+
+
+def without(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows whose sequence another table has too.
+
+    What is trained on in hardening must not be what is attacked afterwards, also where a split
+    repeats sequences of another.
+
+    Parameters
+    ----------
+    rows, others : pandas.DataFrame
+        With a column `sequence`.
+    """
+    kept: pd.DataFrame = rows[~rows["sequence"].isin(set(others["sequence"]))]
+    return kept
 
 
 def stratified_rows(

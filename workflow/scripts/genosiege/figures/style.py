@@ -145,8 +145,8 @@ def spread(
 def over_seeds(lines: pd.DataFrame, by: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """Take the mean over model seeds: the rows of seed "all" where a table has them.
 
-    Otherwise values and the ends of their intervals are averaged, which makes the band no
-    narrower than that of the mean.
+    Otherwise values and the ends of their intervals are averaged: the band tells of the
+    sequences drawn, not of how far models differ.
     """
     mean = lines[lines["seed"].astype(str) == "all"]
     if mean.empty:

@@ -99,12 +99,17 @@ def flips(rows: pd.DataFrame) -> Pair:
 
 
 def transferred(rows: pd.DataFrame) -> Pair:
-    """Tell the same of adversaries that were made against another model, all together.
+    """Tell the same of adversaries that were made against other models, all together.
 
     Only of the model's own sample: another task's may hold what this model was trained on.
+    Without other models, those of the baseline stand in; beside them these would only blur the
+    picture, since any training undoes some of what lies at the baseline's own border.
     """
-    kinds = (rows["attack"] == REPLAY) | rows["attack"].str.startswith(TRANSFER)
-    both = _both_right(rows[kinds & (rows["sample"] == rows["task"])])
+    own = rows["sample"] == rows["task"]
+    kinds = rows["attack"].str.startswith(TRANSFER)
+    if not (kinds & own).any():
+        kinds = rows["attack"] == REPLAY
+    both = _both_right(rows[kinds & own])
     flipped = both.groupby("id")[["flipped_after", "flipped_before"]].any()
     return Pair(flipped["flipped_after"].to_numpy(), flipped["flipped_before"].to_numpy())
 

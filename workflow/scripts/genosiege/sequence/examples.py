@@ -17,7 +17,7 @@ from genosiege.errors import InputError
 from genosiege.sequence.attacks import Edits, sparse
 from genosiege.sequence.constraints import Bound, Constraints
 from genosiege.sequence.results import AttackResult
-from genosiege.sequence.training_rows import training_side
+from genosiege.sequence.training_rows import CRITERIA, successful, training_side
 
 ATTACKING = ("adversarial_only", "mixed")
 """Defences that train on adversaries."""
@@ -44,6 +44,8 @@ class Choice:
         Train on the examples of all rounds up to this one.
     attack : str
         Name of the attack that finds the adversaries.
+    adversaries : str
+        What counts as one; see `training_rows.successful`.
     adversary_source : str
         The split that is attacked: `train`, or `test`, the published leak.
     train_attack_samples : int or None
@@ -62,12 +64,17 @@ class Choice:
     examples_per_round: int = 5
     cumulative: bool = False
     attack: str = "genetic"
+    adversaries: str = "flip"
     adversary_source: str = "train"
     train_attack_samples: int | None = 200
     max_edits: int = 10
 
     def __post_init__(self) -> None:
-        for name, values in (("kind", (*ATTACKING, *CONTROLS)), ("adversary_source", SOURCES)):
+        for name, values in (
+            ("kind", (*ATTACKING, *CONTROLS)),
+            ("adversaries", CRITERIA),
+            ("adversary_source", SOURCES),
+        ):
             if getattr(self, name) not in values:
                 raise InputError(
                     f"hardening, {name} {getattr(self, name)!r}: choose one of {', '.join(values)}."
@@ -144,7 +151,7 @@ class Example(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a round gets of its attack: examples, how many were attacked and how many flipped."""
+    """What a round gets of its attack: examples, how many were attacked, adversaries found."""
 
     examples: list[Example]
     n_attacked: int
@@ -212,7 +219,7 @@ def of_round(
         return Pool(_distinct(drawn), [], None, None)
     _check(attacks, rounds, choice)
     found = [
-        adversaries(attack, one.number, n, choice.train_attack_samples, one.stream("adversaries"))
+        adversaries(attack, one.number, n, choice, one.stream("adversaries"))
         for attack, one in zip(attacks, rounds, strict=True)
     ]
     replay = [
@@ -233,10 +240,10 @@ def adversaries(
     attack: AttackResult,
     number: int,
     n: int,
-    attack_samples: int | None,
+    choice: Choice,
     rng: np.random.Generator,
 ) -> Found:
-    """Draw a round's adversaries out of an attack: edits that flip and keep the hard rules.
+    """Draw a round's adversaries out of an attack: by default flips that keep the hard rules.
 
     Parameters
     ----------
@@ -246,19 +253,19 @@ def adversaries(
         The round.
     n : int
         Most adversaries; all are taken where fewer were found.
-    attack_samples : int or None
-        See `training_rows.training_side`.
+    choice : Choice
+        Which rows are looked at, and what counts as an adversary.
     rng : numpy.random.Generator
         For the draw, which is without replacement.
     """
-    rows = training_side(attack, attack_samples)
-    flipped = rows[rows["success_flip"]]
-    chosen = rng.choice(len(flipped), min(n, len(flipped)), replace=False)
+    rows = training_side(attack, choice.train_attack_samples)
+    found = rows[successful(rows, choice.adversaries)]
+    chosen = rng.choice(len(found), min(n, len(found)), replace=False)
     drawn = [
         _example(row, row["adversarial"], "adversary", number, row["n_edits"])
-        for row in _records(flipped, chosen)
+        for row in _records(found, chosen)
     ]
-    return Found(drawn, int(rows["correct_before"].sum()), len(flipped))
+    return Found(drawn, int(rows["correct_before"].sum()), len(found))
 
 
 def originals(sample: pd.DataFrame, number: int, n: int, rng: np.random.Generator) -> list[Example]:

@@ -64,6 +64,12 @@ class Hardening(Choice):
         if not self.weight_decay >= 0:
             raise InputError(f"hardening, weight_decay {self.weight_decay!r}: give a number ≥ 0.")
 
+        if self.kind == "mixed" and self.rows_per_step < 2:
+            raise InputError(
+                "hardening, mixed: half of one row is none; take batch_size and "
+                "examples_per_round of 2 at least."
+            )
+
     @property
     def steps(self) -> int:
         """Optimiser steps of a round: the same whatever was found, and for every kind."""

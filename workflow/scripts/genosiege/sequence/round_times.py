@@ -13,7 +13,8 @@ from genosiege.errors import InputError
 from genosiege.sequence.rounds import in_order
 
 PARTS = ["attack_train_s", "harden_s", "evaluate_s", "attack_test_s"]
-COLUMNS = ["task", "encoder", "seed", "defence", "round", *PARTS, "total_s"]
+PLACE = ["task", "encoder", "seed", "defence", "adversary_source", "round"]
+COLUMNS = [*PLACE, *PARTS, "total_s"]
 
 
 def round_times_table(
@@ -44,7 +45,7 @@ def round_times_table(
     """
     rows = []
     for record in rounds.to_dict("records"):
-        row = {name: record[name] for name in COLUMNS[:5]}
+        row = {name: record[name] for name in PLACE}
         row |= _parts({str(name): value for name, value in record.items()}, Path(folder))
         row["total_s"] = sum(row[part] for part in PARTS)
         rows.append(row)

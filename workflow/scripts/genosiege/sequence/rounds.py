@@ -12,6 +12,7 @@ from genosiege.errors import InputError
 from genosiege.sequence import rates
 from genosiege.sequence.results import AttackResult, ModelResult, read_rows
 from genosiege.sequence.summaries import robust_at
+from genosiege.sequence.training_rows import successful
 from genosiege.statistics import weighted_mean, weighted_median
 
 BIOLOGY = {"plausibility": "float64"}
@@ -27,7 +28,7 @@ COLUMNS = {
     "n_examples": _COUNT, "n_replay": _COUNT, "n_steps": _COUNT, "learning_rate": _RATE,
     "kept": "bool", "training_loss": _RATE,
     "n_test": _COUNT, **dict.fromkeys(rates.columns("accuracy"), _RATE),
-    **dict.fromkeys(("loss", "mcc", "ece", "mean_margin", "saturation"), _RATE),
+    **dict.fromkeys(("loss", "mcc", "ece", "mean_margin", *rates.columns("saturation")), _RATE),
     "n_sequences": _COUNT, "n_correct": _COUNT,
     **{
         column: _RATE
@@ -98,7 +99,7 @@ def rounds_table(place: Place, options: Mapping[str, Any], measured: Measured) -
     place : Place
         Which defence.
     options : mapping
-        Of the defence: kind, attack, adversary_source, rounds.
+        Of the defence: kind, attack, adversaries, adversary_source, rounds.
     measured : Measured
         What was made in its rounds.
 
@@ -204,8 +205,10 @@ _TOLD_OF_ATTACK = ("n_attacked", "n_adversaries")
 
 def _clean(metrics: Mapping[str, Any]) -> dict[str, Any]:
     n = int(metrics["n"])
-    row = {"n_test": n} | rates.wilson("accuracy", round(metrics["accuracy"] * n), n)
-    return row | {name: metrics[name] for name in _CLEAN_MEASURES}
+    row = {"n_test": n} | {name: metrics[name] for name in _CLEAN_MEASURES}
+    for name in ("accuracy", "saturation"):
+        row |= rates.wilson(name, round(metrics[name] * n), n)
+    return row
 
 
 _CLEAN_MEASURES = ("loss", "mcc", "ece", "mean_margin", "saturation")
@@ -368,7 +371,7 @@ def _check_source(
     if attack.split == "train":
         rows = attack.attacked
         rows = rows[rows["attack_seed"] == attack.rows["attack_seed"].min()]
-        counted = [len(rows), int(rows["success_flip"].sum())]
+        counted = [len(rows), int(successful(rows, options["adversaries"]).sum())]
         if counted != [int(field(told, name, place)) for name in _TOLD_OF_ATTACK]:
             raise InputError(
                 f"{place}: {told['stage']} was trained on another attack than the one beside it; "

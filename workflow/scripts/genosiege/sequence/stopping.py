@@ -5,7 +5,7 @@ from typing import Any
 
 from genosiege.errors import InputError
 from genosiege.sequence.results import AttackResult
-from genosiege.sequence.training_rows import training_side
+from genosiege.sequence.training_rows import successful, training_side
 
 RULES = ("flip_rate", "accuracy")
 
@@ -17,6 +17,7 @@ def decide(
     source: AttackResult | None,
     accuracies: Sequence[float],
     attack_samples: int | None = None,
+    criterion: str = "flip",
 ) -> Mapping[str, Any]:
     """Decide whether a round is run, from what is known of the models before it.
 
@@ -39,6 +40,8 @@ def decide(
     attack_samples : int or None
         How many sequences of the test sample are attacked for training under the published
         leak; see `training_rows.training_side`.
+    criterion : str
+        What counts as an adversary; see `training_rows.successful`.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def decide(
     elif rule == "accuracy":
         go, value, reason = _by_accuracy(threshold, number, accuracies)
     else:
-        go, value, reason = _by_flip_rate(threshold, source, attack_samples)
+        go, value, reason = _by_flip_rate(threshold, source, attack_samples, criterion)
     return {
         "round": number,
         "go": go,
@@ -75,7 +78,7 @@ _Decision = tuple[bool, float | None, str]
 
 
 def _by_flip_rate(
-    threshold: float, source: AttackResult | None, attack_samples: int | None
+    threshold: float, source: AttackResult | None, attack_samples: int | None, criterion: str
 ) -> _Decision:
     if source is None:
         return True, None, "nothing is attacked for the training of a control"
@@ -83,13 +86,14 @@ def _by_flip_rate(
     attacked = rows[rows["correct_before"]]
     if attacked.empty:
         return False, None, "the model is right about no sequence of the training-side attack"
-    rate = float(attacked["success_flip"].mean())
+    rate = float(successful(attacked, criterion).mean())
     go = rate > threshold
+    name = "flip rate" if criterion == "flip" else "success rate"
     return (
         go,
         rate,
         (
-            f"flip rate {rate:.3f} of the training-side attack is "
+            f"{name} {rate:.3f} of the training-side attack is "
             f"{'above' if go else 'at or below'} {threshold:g}"
         ),
     )

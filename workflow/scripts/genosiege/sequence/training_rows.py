@@ -9,6 +9,31 @@ from genosiege import runtime
 from genosiege.data.sampling import stratified_rows
 from genosiege.sequence.results import AttackResult
 
+CRITERIA = ("flip", "drop", "loose_drop")
+"""What may count as an adversary: see `successful`."""
+LOOSE_DROP = 0.15
+"""Fall of the true class's probability that the published code calls a success."""
+
+
+def successful(rows: pd.DataFrame, criterion: str) -> "pd.Series[bool]":
+    """Say of each row of an attack whether it is an adversary to train on.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        `results.ATTACK_ROWS`.
+    criterion : str
+        `flip`: a `success_flip`. `drop`: a `success_drop`, as in the text of the published
+        sequence method, whose search may end before any flip. `loose_drop`: the confidence
+        falls by `LOOSE_DROP`, with any number of edits, as in its code; that code's second
+        criterion, a larger softmax output below 0.4, cannot occur with two classes.
+    """
+    if criterion == "flip":
+        return rows["success_flip"]
+    if criterion == "drop":
+        return rows["success_drop"]
+    return rows["correct_before"] & (rows["confidence_drop"] >= LOOSE_DROP)
+
 
 def training_side(attack: AttackResult, attack_samples: int | None) -> pd.DataFrame:
     """Give the rows of an attack that training looks at.
