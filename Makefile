@@ -23,12 +23,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## simulated promoters, two small models, attacks, a report: minutes, offline
+demo: $(STAMP)  ## simulated promoters, two small models, attacks, hardening, a report: minutes, offline
 	$(SNAKEMAKE) --quiet rules $(DEMO)
 	$(SNAKEMAKE) --quiet rules $(DEMO) --report results/demo/report.html
 	@echo
 	@echo "Made: simulated promoters, a small DNABERT-2 and a CNN, attacks on both, certificates,"
-	@echo "tables (results/demo/tables/) and figures (results/demo/figures/)."
+	@echo "two rounds of adversarial training with a control, tables (results/demo/tables/) and"
+	@echo "figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 
 test: $(STAMP)  ## all tests that need no real data
@@ -43,7 +44,7 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	    echo "$$overlay"; \
 	    $(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$overlay" || exit 1; \
 	done
-	@echo "Look at results/*/tables/attacks.csv and results/*/figures/."
+	@echo "Look at results/*/tables/attacks.csv and verdict.csv, and at results/*/figures/."
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py

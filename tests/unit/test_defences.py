@@ -6,13 +6,19 @@ import pytest
 
 from genosiege import defences
 from genosiege.errors import InputError
-from genosiege.sequence import examples
+from genosiege.sequence import training_rows
+
+VARIANTS = {"kind": "variants", "path": "no.vcf"}
 
 
 @pytest.fixture
 def config() -> dict[str, Any]:
     return {
-        "run": {"encoders": ["cnn"], "attacks": ["g", "latent"], "defences": ["adv", "mutants"]},
+        "run": {
+            "tasks": ["t"], "encoders": ["cnn"], "attacks": ["g", "latent"],
+            "defences": ["adv", "mutants"],
+        },
+        "tasks": {"t": {"source": {"kind": "simulate"}}},
         "encoders": {"cnn": {"kind": "cnn"}, "own_head": {"kind": "hf", "train": "none"}},
         "attacks": {
             "g": {"kind": "genetic", "max_edits": 7},
@@ -20,6 +26,7 @@ def config() -> dict[str, Any]:
             "latent": {"kind": "latent_pgd"},
         },
         "certify": {"max_edits": 0},
+        "sampling": {"attack_samples": 100},
         "hardening": {
             "rounds": 3,
             "attack": "g",
@@ -124,6 +131,26 @@ def test_without_a_defence_nothing_is_checked(config):
         ({"run": {"attacks": ["latent"]}}, "run/attacks"),
         ({"hardening": {"suite": ["g", "latent"]}}, 'hardening/suite[1], "latent"'),
         ({"hardening": {"suite": ["certify"]}}, "hardening/suite[0]"),
+        (
+            {"hardening": {"suite": ["certify"]}, "certify": {"max_edits": 1}},
+            "hardening/suite: defences are judged",
+        ),
+        (
+            {"hardening": {"suite": ["replay"]}, "attacks": {"replay": {"kind": "greedy"}}},
+            "attacks/replay",
+        ),
+        (
+            {
+                "hardening": {"attack": "v"},
+                "attacks": {"v": {"kind": "variants", "path": "no.vcf"}},
+            },
+            'attacks/v/path, "no.vcf"',
+        ),
+        ({"hardening": {"learning_rate": float("nan")}}, "hardening/learning_rate, nan"),
+        (
+            {"run": {"defences": ["leak"]}, "sampling": {"attack_samples": 4}},
+            "hardening/examples_per_round, 5: only 4",
+        ),
         ({"hardening": {"attack": "h"}}, 'hardening/attack, "h"'),
         ({"hardening": {"learning_rate": [0.1]}}, "hardening/learning_rate: 1 values for 3 rounds"),
         ({"hardening": {"examples_per_round": 21}}, "hardening/examples_per_round, 21: only 20"),
@@ -153,4 +180,4 @@ def test_a_mistake_is_named_with_its_place(config, change, said):
 
 def test_the_kinds_that_attack_are_those_of_the_training():
     # Written down twice, so that a job depends on no configuration code.
-    assert defences.ATTACKING_KINDS == examples.ATTACKING
+    assert defences.ATTACKING_KINDS == training_rows.ATTACKING

@@ -13,7 +13,7 @@ from toy_models import random_sequence
 from toy_tables import attack, attack_row, flip, skipped
 
 from genosiege import defences
-from genosiege.sequence import examples
+from genosiege.sequence import examples, training_rows
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.examples import Choice, Round
 from genosiege.sequence.hardening import Hardening
@@ -240,11 +240,11 @@ def test_rows_that_cannot_be_edited_are_passed_over(sample):
 # Cumulative pools ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [*examples.ATTACKING, *examples.CONTROLS])
+@pytest.mark.parametrize("kind", [*training_rows.ATTACKING, *examples.CONTROLS])
 def test_cumulative_pools_nest_and_others_do_not(kind, sample):
     def drawn(number, cumulative):
         numbers = range(1, number + 1) if cumulative else [number]
-        attacks = [table(one) for one in numbers] if kind in examples.ATTACKING else []
+        attacks = [table(one) for one in numbers] if kind in training_rows.ATTACKING else []
         which = FIRST._replace(number=number)
         return pool(kind, sample, attacks, which, cumulative=cumulative)
 
@@ -333,13 +333,14 @@ def test_a_kind_is_needed():
 
 
 def test_the_rules_and_the_library_call_the_same_defences_controls():
-    assert examples.ATTACKING == defences.ATTACKING_KINDS
+    assert training_rows.ATTACKING == defences.ATTACKING_KINDS
 
 
-@pytest.mark.parametrize("kind", [*examples.ATTACKING, *examples.CONTROLS])
+@pytest.mark.parametrize("kind", [*training_rows.ATTACKING, *examples.CONTROLS])
 def test_what_the_rules_hand_over_is_understood(kind, repository):
     section = {
-        "attack": "genetic", "adversary_source": "train", "train_attack_samples": 50,
+        "attack": "genetic", "adversaries": "flip", "adversary_source": "train",
+        "train_attack_samples": 50,
         "examples_per_round": 4, "cumulative": True, "epochs": 2, "batch_size": 8,
         "learning_rate": [1e-4, 1e-5], "weight_decay": 0.0, "rounds": 2, "suite": None,
         "convergence": "flip_rate", "convergence_threshold": 0.0,

@@ -25,7 +25,7 @@ outputs = given["output"]
 given["output"] = type("Outputs", (dict,), {"__getattr__": dict.__getitem__})(outputs)
 runpy.run_path(sys.argv[1], {"snakemake": SimpleNamespace(**given)})
 """
-TABLES = ("hardening", "verdict", "defence_attacks", "published_claim", "times")
+TABLES = ("hardening", "hardening_seeds", "verdict", "defence_attacks", "published_claim", "times")
 
 
 def run_script(name: str, folder: Path, **given: Any) -> subprocess.CompletedProcess[str]:
@@ -116,7 +116,7 @@ def test_the_scripts_make_all_tables_of_a_run(n_rounds: int, tmp_path: Path) -> 
 
     assert {name: len(table) for name, table in tables.items()} == {
         "hardening": n_rounds + 1, "verdict": 1, "defence_attacks": 8, "published_claim": 2,
-        "times": n_rounds + 1,
+        "times": n_rounds + 1, "hardening_seeds": 10 * (n_rounds + 1),
     }  # fmt: skip
     (row,) = tables["verdict"].to_dict("records")
     if n_rounds:

@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 def times(folder: Path, told: pd.DataFrame) -> list[list[float]]:
     table = round_times_table(told, str(folder))
-    return table.iloc[:, 5:].to_numpy().tolist()
+    return table.iloc[:, 6:].to_numpy().tolist()
 
 
 def test_each_round_has_its_own_jobs(folder: Path) -> None:

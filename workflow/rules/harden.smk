@@ -33,7 +33,7 @@ rule harden:
         model=of_previous("model.safetensors"),
         description=of_previous("model.json"),
         encoder=encoder_files,
-        sample=f"{SEQUENCE}/samples/train.parquet",
+        sample=clean_sample,
         attacks=adversaries,
         motifs=motif_files,
         code=code_with("harden", encoder=True),

@@ -1,4 +1,8 @@
-"""Which rounds of a defence there are, and the files of each."""
+"""Which rounds of a defence there are, and the files of each.
+
+Where rounds may end early, only what the next decision needs is known before it is made; the
+attacks on test sequences follow once a defence's last round is known.
+"""
 
 import json
 from itertools import product
@@ -58,6 +62,14 @@ def round_data(wildcards):
             **wildcards
         ),
     }
+
+
+def clean_sample(wildcards):
+    """Name the sample of the train split, where a defence draws on it at all."""
+    known = defence_options(wildcards)
+    if known["kind"] == "adversarial_only":
+        return []
+    return f"{SEQUENCE}/samples/train.parquet".format(**wildcards)
 
 
 def training_tables(wildcards, numbers):
@@ -187,20 +199,29 @@ def times_folder(wildcards, output):
 # Targets ------------------------------------------------------------------------------
 
 
-def models(wildcards):
-    """Name every model of the run and its description, so that a lost one is made again."""
-    files = ["model.safetensors", "model.json"]
-    made = [path for file in files for path in of_baselines(file)]
-    for task, encoder, seed, defence in product(
-        config["run"]["tasks"],
-        config["run"]["encoders"],
-        config["run"]["seeds"],
-        config["run"]["defences"],
-    ):
-        of = SimpleNamespace(task=task, encoder=encoder, seed=seed, defence=defence)
+def models_of(task, encoder, seed, defence):
+    """Make an input function that names every model of a defence, and its description.
+
+    So that a lost one is made again. One function for each defence: one for all would wait for
+    the first one's last decision before it asked for the next one's rounds.
+    """
+    of = SimpleNamespace(task=task, encoder=encoder, seed=seed, defence=defence)
+
+    def files(wildcards):
         run = rounds_run(of)
-        made += [path for file in files for path in of_rounds(of, run, file)]
-    return made
+        weights = of_rounds(of, run, "model.safetensors")
+        return [*weights, *of_rounds(of, run, "model.json")]
+
+    return files
+
+
+def hardened_models():
+    """Give such a function for every defence of every model of the run."""
+    run = config["run"]
+    return [
+        models_of(*of)
+        for of in product(run["tasks"], run["encoders"], run["seeds"], run["defences"])
+    ]
 
 
 def hardening_results(wildcards):

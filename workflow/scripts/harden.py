@@ -12,7 +12,7 @@ with runtime.script(snakemake.log[0]):
     pool = examples.of_round(
         options,
         which,
-        tables.read(given.sample, tables.SAMPLE_COLUMNS),
+        tables.read(given.sample, tables.SAMPLE_COLUMNS) if given.sample else None,
         [results.read_attack(path) for path in given.attacks],
         Constraints.from_config(params.constraints, params.tss_index),
     )

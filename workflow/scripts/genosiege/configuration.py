@@ -59,8 +59,8 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
     for name in config["run"]["encoders"]:
         _check_encoder(name, config["encoders"][name], folder)
     for name in config["run"].get("attacks", []):
-        _check_attack(name, config["attacks"], folder)
-        _check_one_source(name, config)
+        check_attack(name, config["attacks"], folder)
+        check_one_source(name, config)
     _check_constraints(config.get("constraints", {}), folder)
     _check_results(config["run"]["name"], folder)
 
@@ -126,7 +126,14 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None:
+def check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None:
+    """Check an entry of the catalogue of attacks, and the one whose adversaries it transfers.
+
+    Raises
+    ------
+    InputError
+        If its name has another meaning, or what it needs does not exist.
+    """
     attack = catalogue[name]
     if name in RESERVED_ATTACKS:
         raise InputError(
@@ -147,10 +154,10 @@ def _check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None
                 f"space has adversaries to transfer; take one of: {listing(usable)}."
             )
         # Its adversaries are made also where it is no attack of the run itself.
-        _check_attack(source, catalogue, folder)
+        check_attack(source, catalogue, folder)
 
 
-def _check_one_source(name: str, config: Mapping[str, Any]) -> None:
+def check_one_source(name: str, config: Mapping[str, Any]) -> None:
     """Refuse a list of variants for several tasks: their sequences have the same ids."""
     attack = config["attacks"][name]
     attack = config["attacks"][attack["attack"]] if attack["kind"] == "transfer" else attack

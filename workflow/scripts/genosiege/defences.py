@@ -1,9 +1,11 @@
 """What a defence's options are, once the section `hardening` has filled them in."""
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from genosiege.configuration import DNA_KINDS, listing, place
+from genosiege.configuration import DNA_KINDS, check_attack, check_one_source, listing, place
 from genosiege.errors import InputError
 
 ATTACKING_KINDS = ("adversarial_only", "mixed")
@@ -12,6 +14,8 @@ PER_ROUND = ("epochs", "learning_rate")
 """Options that may differ from round to round."""
 CERTIFY = "certify"
 """What the certificate is called among the attacks of a suite."""
+TAKEN = ("black_box", "replay", "clean")
+"""What the tables of hardening call other things than attacks of the suite."""
 RESERVED = ("baseline",)
 """Names that folders of the results have for other things."""
 
@@ -88,8 +92,15 @@ def certifies(config: Mapping[str, Any]) -> bool:
     return bool(config["certify"]["max_edits"]) and (asked is None or CERTIFY in asked)
 
 
-def check(config: Mapping[str, Any]) -> None:
+def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
     """Check what a schema cannot say about the defences of the run.
+
+    Parameters
+    ----------
+    config : mapping
+        A configuration that fulfils the schema and passed `configuration.check`.
+    folder : Path
+        What relative paths start from, the working directory.
 
     Raises
     ------
@@ -108,12 +119,21 @@ def check(config: Mapping[str, Any]) -> None:
     _check_suite(config)
     for name in config["run"]["defences"]:
         _check_defence(config, name)
+    own = [options(config, name)["attack"] for name in config["run"]["defences"]]
+    for name in dict.fromkeys([*suite(config), *own]):
+        check_attack(name, config["attacks"], folder)
+        check_one_source(name, config)
 
 
 def _check_suite(config: Mapping[str, Any]) -> None:
     usable = [name for name, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
     for index, name in enumerate(config["hardening"]["suite"] or []):
         where = place(["hardening", "suite", index])
+        if name == CERTIFY and CERTIFY in config["attacks"]:
+            raise InputError(
+                f"config, {place(['attacks', CERTIFY])}: in a suite this is what the certificate "
+                "is called; choose another name."
+            )
         if name == CERTIFY and not config["certify"]["max_edits"]:
             raise InputError(
                 f'config, {where}, "{name}": nothing is certified; raise certify: max_edits, or '
@@ -125,10 +145,18 @@ def _check_suite(config: Mapping[str, Any]) -> None:
                 f"of: {listing([*usable, CERTIFY])}."
             )
     if not suite(config):
+        asked = config["hardening"]["suite"] is not None
+        where = "hardening/suite" if asked else "run/attacks"
         raise InputError(
-            f"config, {place(['run', 'attacks'])}: defences are judged by attacks in DNA space, "
-            "and there is none; add one, or name some in hardening: suite."
+            f"config, {where}: defences are judged by attacks in DNA space, and there is none; "
+            "add one."
         )
+    for name in suite(config):
+        if name in TAKEN:
+            raise InputError(
+                f"config, {place(['attacks', name])}: the tables of hardening call something else "
+                "this; choose another name."
+            )
 
 
 def _check_defence(config: Mapping[str, Any], name: str) -> None:
@@ -145,16 +173,37 @@ def _check_defence(config: Mapping[str, Any], name: str) -> None:
             f'config, {_where(own, name, "attack")}, "{known["attack"]}": `attacks` has no such '
             f"attack in DNA space; take one of: {listing(usable)}."
         )
+    _check_training(own, known, name)
+    if "train_attack_samples" in own and known["adversary_source"] == "train":
+        raise InputError(
+            f"config, {place(['defences', name, 'train_attack_samples'])}: all defences share one "
+            "sample of the train split; set it in hardening instead."
+        )
+    if known["adversary_source"] == "train":
+        n_attacked = config["hardening"]["train_attack_samples"]
+    else:
+        # Of the sample that is attacked for evaluation, too.
+        sampled = config["sampling"]["attack_samples"] or math.inf
+        n_attacked = min(known["train_attack_samples"], sampled)
+    if known["examples_per_round"] > n_attacked:
+        raise InputError(
+            f"config, {_where(own, name, 'examples_per_round')}, {known['examples_per_round']}: "
+            f"only {n_attacked} sequences are attacked for training; lower it, or raise "
+            "train_attack_samples."
+        )
+
+
+def _check_training(own: Mapping[str, Any], known: Mapping[str, Any], name: str) -> None:
     for key in PER_ROUND:
         if isinstance(known[key], list) and len(known[key]) != known["rounds"]:
             raise InputError(
                 f"config, {_where(own, name, key)}: {len(known[key])} values for "
                 f"{known['rounds']} rounds; give one number, or one for each round."
             )
-    if "train_attack_samples" in own and known["adversary_source"] == "train":
+    rates = known["learning_rate"]
+    if not all(math.isfinite(rate) for rate in (rates if isinstance(rates, list) else [rates])):
         raise InputError(
-            f"config, {place(['defences', name, 'train_attack_samples'])}: all defences share one "
-            "sample of the train split; set it in hardening instead."
+            f"config, {_where(own, name, 'learning_rate')}, {rates}: give numbers above 0."
         )
     for key in ("batch_size", "examples_per_round"):
         if known["kind"] == "mixed" and known[key] < 2:
@@ -162,16 +211,6 @@ def _check_defence(config: Mapping[str, Any], name: str) -> None:
                 f"config, {_where(own, name, key)}, {known[key]}: mixed trains on both kinds of "
                 "sequences in each step; take 2 at least."
             )
-    if known["adversary_source"] == "train":
-        n_attacked = config["hardening"]["train_attack_samples"]
-    else:
-        n_attacked = known["train_attack_samples"]
-    if known["examples_per_round"] > n_attacked:
-        raise InputError(
-            f"config, {_where(own, name, 'examples_per_round')}, {known['examples_per_round']}: "
-            f"only {n_attacked} sequences are attacked for training; lower it, or raise "
-            "train_attack_samples."
-        )
 
 
 def _where(own: Mapping[str, Any], name: str, key: str) -> str:

@@ -17,10 +17,8 @@ from genosiege.errors import InputError
 from genosiege.sequence.attacks import Edits, sparse
 from genosiege.sequence.constraints import Bound, Constraints
 from genosiege.sequence.results import AttackResult
-from genosiege.sequence.training_rows import CRITERIA, successful, training_side
+from genosiege.sequence.training_rows import ATTACKING, CRITERIA, successful, training_side
 
-ATTACKING = ("adversarial_only", "mixed")
-"""Defences that train on adversaries."""
 CONTROLS = ("clean_only", "random_mutants")
 """Defences that train as long on sequences that no attack made."""
 SOURCES = ("train", "test")
@@ -180,7 +178,7 @@ class Pool(NamedTuple):
 def of_round(
     choice: Choice,
     which: Round,
-    sample: pd.DataFrame,
+    sample: pd.DataFrame | None,
     attacks: Sequence[AttackResult],
     rules: Constraints,
 ) -> Pool:
@@ -194,7 +192,7 @@ def of_round(
         Decides the random streams.
     sample : pandas.DataFrame
         Columns id, sequence, label: the fixed sample of the train split, for clean rows
-        and mutants.
+        and mutants; `adversarial_only` needs none.
     attacks : sequence of AttackResult
         Of attacking defences the attack of each round of the pool, in order: of this round,
         or with `cumulative` of rounds 1 to this one. Of controls nothing.
@@ -209,11 +207,12 @@ def of_round(
     numbers = list(range(1, which.number + 1)) if choice.cumulative else [which.number]
     rounds = [which._replace(number=number) for number in numbers]
     n = choice.examples_per_round
+    clean = pd.DataFrame() if sample is None else sample
     if not choice.attacking:
         drawn = [
-            originals(sample, one.number, n, one.stream("originals"))
+            originals(clean, one.number, n, one.stream("originals"))
             if choice.kind == "clean_only"
-            else mutants(sample, one.number, n, rules, choice.max_edits, one.stream("mutants"))
+            else mutants(clean, one.number, n, rules, choice.max_edits, one.stream("mutants"))
             for one in rounds
         ]
         return Pool(_distinct(drawn), [], None, None)
@@ -223,7 +222,7 @@ def of_round(
         for attack, one in zip(attacks, rounds, strict=True)
     ]
     replay = [
-        originals(sample, one.number, n, one.stream("originals"))
+        originals(clean, one.number, n, one.stream("originals"))
         for one in rounds
         if choice.kind == "mixed"
     ]

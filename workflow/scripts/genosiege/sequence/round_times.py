@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.defences import ATTACKING_KINDS
 from genosiege.errors import InputError
 from genosiege.sequence.rounds import in_order
+from genosiege.sequence.training_rows import ATTACKING
 
 PARTS = ["attack_train_s", "harden_s", "evaluate_s", "attack_test_s"]
 PLACE = ["task", "encoder", "seed", "defence", "adversary_source", "round"]
@@ -64,7 +64,7 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     if number:
         made = f"{model}.{record['defence']}.round{number}.tsv"
         parts["harden_s"] = _seconds(folder / "harden" / made)
-        if record["kind"] in ATTACKING_KINDS and record["adversary_source"] == "train":
+        if record["kind"] in ATTACKING and record["adversary_source"] == "train":
             previous = f"{record['defence']}/round{number - 1}" if number > 1 else "baseline"
             attacked = folder / "attack" / f"{model}.{previous}.{attack}.train"
             parts["attack_train_s"] = _shards(attacked)

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from genosiege.defences import ATTACKING_KINDS
 from genosiege.errors import InputError
 from genosiege.sequence import rates
 from genosiege.sequence.results import AttackResult, ModelResult, read_rows
 from genosiege.sequence.summaries import robust_at
-from genosiege.sequence.training_rows import successful
+from genosiege.sequence.training_rows import ATTACKING, successful
 from genosiege.statistics import weighted_mean, weighted_median
 
 BIOLOGY = {"plausibility": "float64"}
@@ -115,7 +114,7 @@ def rounds_table(place: Place, options: Mapping[str, Any], measured: Measured) -
         If a table or a description is not of the round that it stands for.
     """
     _check(place, options, measured)
-    attacking = options["kind"] in ATTACKING_KINDS
+    attacking = options["kind"] in ATTACKING
     last, baseline = measured.last, _sorted(measured.attacks[0].rows)
     rows = []
     for number in range(last + 1):
@@ -302,7 +301,7 @@ def _check(place: Place, options: Mapping[str, Any], measured: Measured) -> None
     """Refuse files of other rounds, other models or another attack."""
     last = measured.last
     stages = [place.stage(number) for number in range(last + 1)]
-    attacking = options["kind"] in ATTACKING_KINDS
+    attacking = options["kind"] in ATTACKING
     for what, given, expected in (
         ("metrics", [field(found, "stage", place) for found in measured.metrics], stages),
         ("attacks", [found.stage for found in measured.attacks], stages),

@@ -9,6 +9,8 @@ from genosiege import runtime
 from genosiege.data.sampling import stratified_rows
 from genosiege.sequence.results import AttackResult
 
+ATTACKING = ("adversarial_only", "mixed")
+"""Defences that train on adversaries."""
 CRITERIA = ("flip", "drop", "loose_drop")
 """What may count as an adversary: see `successful`."""
 LOOSE_DROP = 0.15
