@@ -52,7 +52,7 @@ TRAIN_SHARDS, TEST_SHARDS = 2, tiny.SHARDS
 
 # A frozen encoder, whose head alone is hardened; the same data, in results of its own.
 FROZEN: dict[str, Any] = copy.deepcopy(CONFIG)
-FROZEN["run"] |= {"name": "frozen", "encoders": [tiny.DNABERT2], "defences": [ADVERSARIAL]}
+FROZEN["run"] |= {"name": "frozen", "encoders": [tiny.DNABERT2], "defences": [CONTROL]}
 FROZEN["hardening"]["rounds"] = 2
 REPORT = {"make_hardening_tables": 1, "draw_hardening": 1}
 
@@ -187,7 +187,7 @@ def test_a_frozen_encoder_is_the_same_in_every_round(checkout):
     folder = checkout / f"results/frozen/sequence/{TASK}/{tiny.DNABERT2}/seed0"
     digest = files.sha256(folder.parent / "encoder.safetensors")
     heads = []
-    for stage in ["baseline", *(f"{ADVERSARIAL}/round{number}" for number in (1, 2))]:
+    for stage in ["baseline", *(f"{CONTROL}/round{number}" for number in (1, 2))]:
         weights = load_file(folder / stage / "model.safetensors")
         assert files.read_json(folder / stage / "model.json")["encoder_sha256"] == digest
         assert all(name.startswith("head.") for name in weights)
@@ -257,18 +257,21 @@ def test_a_further_defence_runs_alone(plan):
     assert plan(run={"defences": [*DEFENCES, "mixed"]}) == later_rounds(1, 1, 1)
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "model.json"])
-def test_a_deleted_model_is_made_again_as_it_was(checkout, file):
-    path = model(checkout) / f"{ADVERSARIAL}/round2" / file
-    before, digest = tables(checkout), files.sha256(path)
-    path.unlink()
+def test_deleted_models_are_made_again_as_they_were(checkout):
+    paths = [
+        model(checkout) / f"{ADVERSARIAL}/round2/model.safetensors",
+        model(checkout) / f"{ADVERSARIAL}/round3/model.json",
+    ]
+    before, digests = tables(checkout), [files.sha256(path) for path in paths]
+    for path in paths:
+        path.unlink()
 
     run = run_workflow(checkout, CONFIG, root=checkout, check=True)
 
     planned = tiny.planned(run.stdout + run.stderr)
     assert planned["harden"] == 2
     assert "fine_tune" not in planned
-    assert files.sha256(path) == digest
+    assert [files.sha256(path) for path in paths] == digests
     assert tables(checkout) == before
 
 
@@ -380,15 +383,10 @@ def test_the_published_leak_is_marked_in_every_table(checkout):
 
 def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
     folder = beginning(checkout, "killed")
-    config = changed()
-    config["run"]["defences"] = [ADVERSARIAL]
-    undisturbed = checkout.with_name("undisturbed")
-    shutil.copytree(folder, undisturbed)
-    run_workflow(undisturbed, config, root=undisturbed, check=True)
     shards = model(folder) / f"{ADVERSARIAL}/round1/attacks/genetic/train"
 
     process = subprocess.Popen(
-        snakemake(folder, config, root=folder, cores=1),
+        snakemake(folder, CONFIG, root=folder, cores=1),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / "workflow/scripts")},
         start_new_session=True,
@@ -405,8 +403,8 @@ def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
     finished = {path: path.stat().st_mtime_ns for path in shards.glob("shard*.parquet")}
     assert len(finished) < TRAIN_SHARDS
 
-    run_workflow(folder, config, "--unlock", root=folder, check=True)
-    run_workflow(folder, config, root=folder, check=True)
+    run_workflow(folder, CONFIG, "--unlock", root=folder, check=True)
+    run_workflow(folder, CONFIG, root=folder, check=True)
 
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert tables(folder) == tables(undisturbed)
+    assert tables(folder) == tables(checkout)
