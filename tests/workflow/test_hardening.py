@@ -295,8 +295,8 @@ def expected_stop(checkout: Path) -> tuple[float, int]:
     rates = rows.set_index("round")["source_flip_rate"].dropna()
     lowest = int(rates.idxmin())
     assert lowest > 1, f"no later round is harder to attack: {rates.to_dict()}"
-    # The attack before round r decides whether round r is run.
-    return float(rates[lowest]), lowest - 1
+    # The attack before round r decides whether round r is run. A table's last digit may differ.
+    return float(rates[lowest]) + 1e-9, lowest - 1
 
 
 def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(checkout):
