@@ -13,7 +13,19 @@ LOCAL_ENCODER = {"kind": "hf", "source": {"kind": "path", "path": "checkpoints/n
 MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
     "unknown section": (
         {"defenses": {}},
-        'config, "defenses": there is no such key; the keys here are: ',
+        'config, "defenses": there is no such key; did you mean defences? The keys here are: ',
+    ),
+    "unknown section beyond guessing": (
+        {"armour": {}},
+        'config, "armour": there is no such key; the keys here are: ',
+    ),
+    "unknown kind of defence": (
+        {"defences": {"prayer": {"kind": "prayer"}}},
+        'config, defences/prayer/kind, "prayer": there is no such choice; take one of: adversarial',
+    ),
+    "more examples than are attacked": (
+        {"hardening": {"examples_per_round": 999}},
+        "config, hardening/examples_per_round, 999: only 200 sequences are attacked for training;",
     ),
     "unknown key": (
         {"run": {"encoder": ["cnn"]}},

@@ -107,6 +107,7 @@ def test_transfer_reaches_other_encoders_and_other_data_but_no_other_division(wo
             "encoders": ["cnn", "dnabert2"],
             "seeds": [0],
             "attacks": ["transfer"],
+            "defences": [],
         }
     }
     target = "results/main/sequence/prom_300_all/cnn/seed0/baseline/transfer/transfer.parquet"

@@ -149,7 +149,7 @@ def _check_suite(config: Mapping[str, Any]) -> None:
         where = "hardening/suite" if asked else "run/attacks"
         raise InputError(
             f"config, {where}: defences are judged by attacks in DNA space, and there is none; "
-            "add one."
+            "add one, or set run: defences: []."
         )
     for name in suite(config):
         if name in TAKEN:
