@@ -386,8 +386,10 @@ def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
     # The attack for the first round's training: with one core, harden itself would take one thread
     # and round otherwise.
     shards = model(folder) / "baseline/attacks/genetic/train"
-    second = next((results(folder) / "logs/attack").glob("*baseline.genetic.train.shard1.log"))
-    second.unlink()
+    logs = list((results(folder) / "logs/attack").glob("*baseline.genetic.train.shard*.log"))
+    assert len(logs) == TRAIN_SHARDS
+    for log in logs:
+        log.unlink()
 
     # Nothing but this chain, so that it is the shards of an attack for training that are disturbed.
     target = model(folder).relative_to(folder) / f"{ADVERSARIAL}/round1/model.safetensors"
@@ -400,8 +402,8 @@ def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
         stderr=subprocess.DEVNULL,
     )
     end = time.monotonic() + 600
-    # Once the second shard runs, the first is known to be finished.
-    while not second.exists():
+    # Once both have begun, one after the other, the first is known to be finished.
+    while not all(log.exists() for log in logs):
         assert process.poll() is None, "the call ended before it could be disturbed"
         assert time.monotonic() < end, "waited for ten minutes"
         time.sleep(0.02)
