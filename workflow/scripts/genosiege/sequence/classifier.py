@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -59,14 +59,8 @@ class Training:
     patience: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise InputError(f"training, {name} {value!r}: give a positive integer.")
-        if not self.learning_rate > 0:
-            raise InputError(f"training, learning_rate {self.learning_rate!r}: give a number > 0.")
-        if not self.weight_decay >= 0:
-            raise InputError(f"training, weight_decay {self.weight_decay!r}: give a number ≥ 0.")
+        check_counts(self, "training", ("epochs", "batch_size", "patience"))
+        check_adamw("training", self.learning_rate, self.weight_decay)
         if not 0 <= self.warmup < 1:
             raise InputError(f"training, warmup {self.warmup!r}: give a share of the steps, < 1.")
 
@@ -78,6 +72,22 @@ class Training:
         if unknown:
             raise InputError(f"training, {min(unknown)}: there is no such option; remove it.")
         return cls(**options)
+
+
+def check_counts(options: object, section: str, names: Sequence[str]) -> None:
+    """Refuse options that are no positive whole numbers; `section` is what they stand in."""
+    for name in names:
+        value = getattr(options, name)
+        if type(value) is not int or value < 1:
+            raise InputError(f"{section}, {name} {value!r}: give a positive integer.")
+
+
+def check_adamw(section: str, learning_rate: float, weight_decay: float) -> None:
+    """Refuse a rate or a weight decay that AdamW cannot take; see `check_counts`."""
+    if not learning_rate > 0:
+        raise InputError(f"{section}, learning_rate {learning_rate!r}: give a number > 0.")
+    if not weight_decay >= 0:
+        raise InputError(f"{section}, weight_decay {weight_decay!r}: give a number ≥ 0.")
 
 
 class Epoch(NamedTuple):

@@ -55,15 +55,8 @@ class Hardening(Choice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise InputError(f"hardening, {name} {value!r}: give a positive integer.")
-        if not self.learning_rate > 0:
-            raise InputError(f"hardening, learning_rate {self.learning_rate!r}: give a number > 0.")
-        if not self.weight_decay >= 0:
-            raise InputError(f"hardening, weight_decay {self.weight_decay!r}: give a number ≥ 0.")
-
+        classifier.check_counts(self, "hardening", ("epochs", "batch_size"))
+        classifier.check_adamw("hardening", self.learning_rate, self.weight_decay)
         if self.kind == "mixed" and self.rows_per_step < 2:
             raise InputError(
                 "hardening, mixed: half of one row is none; take batch_size and "

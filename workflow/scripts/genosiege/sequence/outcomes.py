@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from genosiege.errors import InputError
-from genosiege.sequence.results import AttackResult, ModelResult, read_rows
+from genosiege.sequence.results import AttackResult, ModelResult, read_several
 from genosiege.sequence.rounds import Place, check_model, check_stages, field
 from genosiege.sequence.suite import CERTIFY, Suite, suites
 from genosiege.sequence.worst_case import WORST_CASE
@@ -140,9 +140,7 @@ def read(paths: Iterable[str]) -> pd.DataFrame:
     InputError
         If a file is missing, lacks a column or has no row.
     """
-    parts = [read_rows(path, COLUMNS, "table of outcomes")[list(COLUMNS)] for path in paths]
-    empty = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    return pd.concat(parts, ignore_index=True) if parts else empty
+    return read_several(paths, COLUMNS, "table of outcomes")
 
 
 # One side -----------------------------------------------------------------------------

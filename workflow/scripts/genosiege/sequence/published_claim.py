@@ -44,14 +44,7 @@ def published_claim_table(
 ) -> pd.DataFrame:
     """Set the published figures beside those of each defence, measured in the same way.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        From `rounds.rounds_table`, of any number of defences.
-    outcomes : pandas.DataFrame
-        From `outcomes.outcomes_table`, of the same defences.
-    defences : sequence of str
-        In which order they stand in the table; by default by name.
+    Parameters and order are those of `verdict.verdict_table`.
 
     Returns
     -------

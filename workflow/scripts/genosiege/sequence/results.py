@@ -4,7 +4,7 @@ Free of statistics, so that a job which only needs the rows depends on no table 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -245,3 +245,14 @@ def read_rows(path: str, columns: Mapping[str, str], what: str) -> pd.DataFrame:
     if rows.empty:
         raise InputError(f"{path}: the table has no row; attack at least one sequence.")
     return rows.astype(dict(columns))
+
+
+def read_several(paths: Iterable[str], columns: Mapping[str, str], what: str) -> pd.DataFrame:
+    """Read tables of one kind into one, with these columns only; none give an empty table.
+
+    Errors as for `read_rows`.
+    """
+    names = list(columns)
+    parts = [read_rows(path, columns, what)[names] for path in paths]
+    empty = pd.DataFrame(columns=names).astype(dict(columns))
+    return pd.concat(parts, ignore_index=True) if parts else empty

@@ -9,7 +9,7 @@ import pandas as pd
 
 from genosiege.errors import InputError
 from genosiege.sequence import rates
-from genosiege.sequence.results import AttackResult, ModelResult, read_rows
+from genosiege.sequence.results import AttackResult, ModelResult, read_several
 from genosiege.sequence.summaries import robust_at
 from genosiege.sequence.training_rows import ATTACKING, successful
 from genosiege.statistics import weighted_mean, weighted_median
@@ -146,9 +146,7 @@ def read(paths: Iterable[str]) -> pd.DataFrame:
     InputError
         If a file is missing, lacks a column or has no row.
     """
-    parts = [read_rows(path, COLUMNS, "table of rounds")[list(COLUMNS)] for path in paths]
-    empty = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    return pd.concat(parts, ignore_index=True) if parts else empty
+    return read_several(paths, COLUMNS, "table of rounds")
 
 
 def in_order(table: pd.DataFrame, defences: Sequence[str], *within: str) -> pd.DataFrame:
