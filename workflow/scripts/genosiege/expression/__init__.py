@@ -1,0 +1,1 @@
+"""The expression arm: classifiers of gene expression, FIMBA, the VAE, and their defences."""
