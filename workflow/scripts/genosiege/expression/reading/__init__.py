@@ -1,0 +1,113 @@
+"""Readers of expression data, one per format, behind two functions.
+
+`describe` reads names, labels and groups only; so samples can be split, and `read` can then
+choose the expressed genes on the training samples alone, block by block of the matrix.
+
+An entry is a mapping with `format` (toil, geo_lung, csv or h5ad), optionally `values`
+(counts or log) and `genes` (see `raw.Genes`), and what its format's module lists.
+"""
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genosiege.errors import InputError
+from genosiege.expression.reading.raw import Described, Raw
+
+__all__ = ["MODULES", "Described", "Raw", "describe", "read"]
+
+Entry = Mapping[str, Any]
+Path = str | os.PathLike[str]
+
+MODULES = {"toil": "toil", "geo_lung": "geo_lung", "csv": "table", "h5ad": "annotated"}
+"""Names of the modules of this package, by format."""
+
+
+class _Format(Protocol):
+    def describe(self, entry: Entry, matrix: Path, samples: Path | None, name: str) -> Described:
+        """See `describe` below."""
+
+    def read(
+        self,
+        entry: Entry,
+        matrix: Path,
+        described: Described,
+        train: NDArray[np.bool_],
+        rows: NDArray[np.integer] | None,
+    ) -> Raw:
+        """See `read` below."""
+
+
+def describe(
+    entry: Entry, matrix: Path, samples: Path | None = None, name: str = "dataset"
+) -> Described:
+    """Read what is known of the samples of a dataset, without their expression.
+
+    Parameters
+    ----------
+    entry : mapping
+        The dataset's entry in the catalogue.
+    matrix : path-like
+        File of expression values.
+    samples : path-like or None
+        File of labels and groups, for the formats that have one.
+    name : str
+        The dataset, for errors of its entry.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or not of this format, a column is missing, a label is
+        unknown, a sample is there twice, or a class has no sample.
+    """
+    return _format(entry, name).describe(entry, matrix, samples, name)
+
+
+def read(
+    entry: Entry,
+    matrix: Path,
+    described: Described,
+    train: NDArray[np.bool_],
+    rows: NDArray[np.integer] | None = None,
+) -> Raw:
+    """Read the expression of described samples; genes not expressed are left out on the way.
+
+    Parameters
+    ----------
+    entry, matrix
+        As for `describe`.
+    described : Described
+        What `describe` gave for the same files.
+    train : ndarray of bool, shape (n,)
+        Which of the samples *that are read* decide whether a gene is expressed.
+    rows : ndarray of int, shape (n,), or None
+        Which of the described samples are read, in this order, repeats allowed; None reads all.
+
+    Returns
+    -------
+    Raw
+        `values` of shape (n, p), in the order of `rows`.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, a value is missing, no number or negative under
+        `values: counts`, a gene is there twice (unless `genes.duplicates` says how to merge),
+        or no gene is expressed.
+    """
+    return _format(entry, "dataset").read(entry, matrix, described, train, rows)
+
+
+def _format(entry: Entry, name: str) -> _Format:
+    kind = entry.get("format")
+    if kind not in MODULES:
+        raise InputError(
+            f"datasets/{name}, format {kind!r}: there is no such format; choose one of "
+            f"{', '.join(MODULES)}."
+        )
+    # By name, so that a job of one format imports, and depends on, no other.
+    return cast(_Format, importlib.import_module(f"{__name__}.{MODULES[kind]}"))
