@@ -127,8 +127,9 @@ def sparsity(values: "Matrix", zero: float) -> float:
         nonzero = (
             np.count_nonzero(values) if isinstance(values, np.ndarray) else values.count_nonzero()
         )
-        return 1 - nonzero / total
-    return sum(int(np.sum(np.abs(block - zero) < 1e-3)) for block in _dense_blocks(values)) / total
+        return 1 - int(nonzero) / int(total)
+    zeros = sum(int(np.sum(np.abs(block - zero) < 1e-3)) for block in _dense_blocks(values))
+    return zeros / int(total)
 
 
 def value_range(values: "Matrix") -> dict[str, float]:
@@ -217,7 +218,7 @@ def _digests(values: "Matrix") -> tuple[list[bytes], list[bytes]]:
 
 
 def _digest(row: NDArray[np.float32]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(row), digest_size=16).digest()
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
 
 
 def _dense_blocks(values: "Matrix") -> Iterable[NDArray[np.float32]]:

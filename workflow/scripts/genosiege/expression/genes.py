@@ -103,7 +103,7 @@ def highly_variable(
     if options.flavor == "variance":
         scores = _variance(scaling.dense(values[fitted_on]))
     else:
-        _check_logarithms(values, kind)
+        _check_logarithms(values[fitted_on], kind)
         scores = _normalised_dispersion(scaling.as_log1p(values[fitted_on], kind))
     scores = np.where(np.isnan(scores), -np.inf, scores)
     order = np.argsort(-scores, kind="stable")[: options.n_top]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from genosiege.errors import InputError
 if TYPE_CHECKING:
     import scipy.sparse
 
-    Matrix = NDArray[np.float32] | scipy.sparse.csr_matrix
+    Matrix: TypeAlias = "NDArray[np.float32] | scipy.sparse.csr_matrix"
 
 KINDS = ("counts", "log")
 
