@@ -65,5 +65,11 @@ def check_number(section: str, name: str, value: object, above: bool) -> None:
         raise InputError(f"{section}, {name} {value!r}: give a number {'>' if above else '≥'} 0.")
 
 
+def check_dropout(section: str, value: object) -> None:
+    """Refuse a share of dropout that is no number in [0, 1)."""
+    if not (_is_number(value) and 0 <= value < 1):
+        raise InputError(f"{section}, dropout {value!r}: give a share ≥ 0, < 1.")
+
+
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)

@@ -11,7 +11,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +61,10 @@ class Model(ABC):
         self.n_features = n_features
         self.seed = seed
         self.threads = threads
+
+    def entry(self) -> dict[str, Any]:
+        """Give the complete entry: the kind and all options, as `create` takes them."""
+        return {"kind": self.kind, **asdict(self.options)}
 
     def fit(self, train: Samples, dev: Samples) -> None:
         """Train from scratch, both classes weighing the same.
@@ -189,15 +193,9 @@ def create(entry: Mapping[str, Any], n_features: int, seed: int, threads: int = 
     return model
 
 
-def entry_of(model: Model) -> dict[str, Any]:
-    """Give the complete entry of a model: its kind and all its options."""
-    assert is_dataclass(model.options) and not isinstance(model.options, type)
-    return {"kind": model.kind, **asdict(model.options)}
-
-
 def fresh(model: Model) -> Model:
     """Make an untrained model with the same options and seed."""
-    return create(entry_of(model), model.n_features, model.seed, model.threads)
+    return create(model.entry(), model.n_features, model.seed, model.threads)
 
 
 def genes_digest(genes: Sequence[str]) -> str:
@@ -239,7 +237,7 @@ def save(
         {
             "kind": model.kind,
             "format": model.format,
-            "options": {k: v for k, v in entry_of(model).items() if k != "kind"},
+            "options": {k: v for k, v in model.entry().items() if k != "kind"},
             "seed": model.seed,
             "n_features": model.n_features,
             "genes_sha256": genes_digest(genes),
