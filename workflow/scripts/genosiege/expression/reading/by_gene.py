@@ -29,10 +29,21 @@ Path = str | os.PathLike[str]
 
 
 class Header(NamedTuple):
-    """How a table of genes × samples begins: its separator and the samples' names."""
+    """How a table of genes × samples begins.
+
+    Attributes
+    ----------
+    separator : bytes
+        Between fields.
+    samples : list of str
+        Names of the columns of values.
+    unnamed : bool
+        Whether the column of genes has no name, as R writes tables.
+    """
 
     separator: bytes
     samples: list[str]
+    unnamed: bool
 
 
 def header(path: Path) -> Header:
@@ -51,11 +62,12 @@ def header(path: Path) -> Header:
             f"{path}, line 2: there is no gene below the header; supply the file anew."
         )
     n_fields = len(text.cells(lines[1], sep))
-    samples = names if n_fields == len(names) + 1 else names[1:]
+    unnamed = n_fields == len(names) + 1
+    samples = names if unnamed else names[1:]
     if n_fields != len(samples) + 1:
         raise ragged(path, 2, n_fields, len(samples) + 1)
     _check_samples(path, samples)
-    return Header(sep, samples)
+    return Header(sep, samples, unnamed)
 
 
 def _check_samples(path: Path, samples: Sequence[str]) -> None:
@@ -126,7 +138,12 @@ def describe(
             where=f"line {table.lines[place]}",
         )
 
-    rows, excluded = phenotypes.join(header(matrix).samples, table, key, row, layout.alias)
+    head = header(matrix)
+    known = set(map(layout.alias, table.columns[key]))
+    if head.unnamed and layout.alias(head.samples[0]) not in known:
+        # Else a cell too many would shift the values to other samples.
+        raise ragged(matrix, 2, len(head.samples) + 1, len(head.samples))
+    rows, excluded = phenotypes.join(head.samples, table, key, row, layout.alias)
     return phenotypes.assemble(rows, labels, samples, excluded)
 
 

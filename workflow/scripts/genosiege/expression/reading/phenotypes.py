@@ -108,14 +108,9 @@ def assemble(
         If a sample is there twice, a label is unknown or a class has no sample.
     """
     codes = dict.fromkeys(labels.negative, 0) | dict.fromkeys(labels.positive, 1)
-    left_out, seen, kept = Counter(excluded or {}), dict[str, str](), []
+    left_out, kept = Counter(excluded or {}), []
+    _check_ids(rows, path)
     for row in rows:
-        if row.id in seen:
-            raise InputError(
-                f"{path}, {row.where}: sample {row.id} is there twice (before: {seen[row.id]}); "
-                "rename or remove one."
-            )
-        seen[row.id] = row.where
         if row.label in codes:
             kept.append(row)
         elif row.label in labels.exclude:
@@ -132,16 +127,28 @@ def assemble(
             f"{path}, column {labels.column}: of {len(rows)} samples none is "
             f"{' or '.join(map(repr, missing))}; two classes are needed: correct label or data."
         )
-    columns = {key: np.array([getattr(row, key) for row in kept]) for key in ("id", *GROUPS)}
     return Described(
-        ids=columns["id"].astype(np.str_),
+        ids=np.array([row.id for row in kept], dtype=np.str_),
         labels=np.array([codes[row.label] for row in kept], dtype=np.int64),
-        donors=columns["donor"].astype(np.str_),
-        sites=columns["site"].astype(np.str_),
-        studies=columns["study"].astype(np.str_),
+        donors=np.array([row.donor for row in kept], dtype=np.str_),
+        sites=np.array([row.site for row in kept], dtype=np.str_),
+        studies=np.array([row.study for row in kept], dtype=np.str_),
         positions=np.array([row.position for row in kept], dtype=np.int64),
         excluded=dict(sorted((reason, n) for reason, n in left_out.items() if n)),
     )
+
+
+def _check_ids(rows: Sequence[Row], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for row in rows:
+        if not row.id:
+            raise InputError(f"{path}, {row.where}: the sample has no name; name it.")
+        if row.id in seen:
+            raise InputError(
+                f"{path}, {row.where}: sample {row.id} is there twice (before: {seen[row.id]}); "
+                "rename or remove one."
+            )
+        seen[row.id] = row.where
 
 
 class Table(NamedTuple):

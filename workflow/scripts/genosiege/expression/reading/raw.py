@@ -1,6 +1,7 @@
 """What readers of expression data give, and the choices they share."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Union
 
@@ -223,8 +224,6 @@ def collect(
     InputError
         If no gene is left.
     """
-    import scipy.sparse
-
     wanted, places = np.unique(rows, return_inverse=True)
     keep = np.ones(len(names.genes), dtype=np.bool_)
     if options.min_samples:
@@ -235,21 +234,27 @@ def collect(
             counts += expressed(names.merge(values), here, options.min_value)
         keep = counts >= options.min_samples
     check_left(int(keep.sum()), options)
-    dense = np.empty((0, 0), dtype=np.float32)
-    sparse = []
-    for found, values in blocks():
-        merged = names.merge(values)[:, keep].astype(np.float32, copy=False)
-        if scipy.sparse.issparse(merged):
-            sparse.append(merged)
-        else:
-            if not dense.size:
-                dense = np.empty((len(wanted), int(keep.sum())), dtype=np.float32)
-            dense[np.searchsorted(wanted, found)] = merged
-    table = scipy.sparse.vstack(sparse, format="csr") if sparse else dense
+    merged = ((found, names.merge(values)[:, keep]) for found, values in blocks())
+    table = _stacked(merged, wanted, int(keep.sum()))
     if not np.array_equal(places, np.arange(len(wanted))):
         table = table[places]
-    genes = tuple(gene for gene, kept in zip(names.genes, keep, strict=True) if kept)
+    genes = tuple(itertools.compress(names.genes, keep))
     return Raw(table, genes, notes(len(names.groups), len(names.genes), len(genes)))
+
+
+def _stacked(
+    blocks: Iterable[tuple[NDArray[np.int64], Matrix]], wanted: NDArray[np.integer], n_genes: int
+) -> Matrix:
+    import scipy.sparse
+
+    dense = np.empty((len(wanted), n_genes), dtype=np.float32)
+    sparse = []
+    for found, values in blocks:
+        if scipy.sparse.issparse(values):
+            sparse.append(values.astype(np.float32, copy=False))
+        else:
+            dense[np.searchsorted(wanted, found)] = values
+    return scipy.sparse.vstack(sparse, format="csr") if sparse else dense
 
 
 def notes(n_file: int, n_merged: int, n_kept: int) -> dict[str, int]:
