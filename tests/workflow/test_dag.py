@@ -41,7 +41,9 @@ def test_the_graph_of_all_gue_tasks_can_be_built(workflow, repository):
         for name, task in catalogue.items()
         if task["source"]["kind"] == "huggingface" and task.get("split") != "grouped"
     ]
-    config = {"run": {"tasks": tasks, "encoders": ["dnabert2", "cnn"], "defences": []}}
+    config = {
+        "run": {"tasks": tasks, "encoders": ["dnabert2", "cnn"], "defences": [], "datasets": []}
+    }
 
     output = workflow(config, "--dry-run", "--quiet", "rules", check=True).stdout
 
@@ -74,7 +76,13 @@ def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, min
 )
 def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
     config = {
-        "run": {"encoders": ["cnn"], "seeds": [0], "attacks": ["genetic"], "defences": []},
+        "run": {
+            "encoders": ["cnn"],
+            "seeds": [0],
+            "attacks": ["genetic"],
+            "defences": [],
+            "datasets": [],
+        },
         "sampling": {"attack_samples": samples},
         "compute": {"shard_size": size},
     }
@@ -88,7 +96,7 @@ def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
 def test_attacks_depend_on_the_files_of_further_motifs(workflow, tmp_path, mode):
     (tmp_path / "mine.jaspar").write_text(">MA0001.1\nA [1]\nC [1]\nG [1]\nT [1]\n")
     config = {
-        "run": {"encoders": ["cnn"], "seeds": [0], "defences": []},
+        "run": {"encoders": ["cnn"], "seeds": [0], "defences": [], "datasets": []},
         "constraints": {"motifs": {"mode": mode, "jaspar": ["mine.jaspar"]}},
     }
 
@@ -108,6 +116,7 @@ def test_transfer_reaches_other_encoders_and_other_data_but_no_other_division(wo
             "seeds": [0],
             "attacks": ["transfer"],
             "defences": [],
+            "datasets": [],
         }
     }
     target = "results/main/sequence/prom_300_all/cnn/seed0/baseline/transfer/transfer.parquet"

@@ -25,6 +25,7 @@ CONFIG: dict[str, Any] = {
         "encoders": [DNABERT2, CNN],
         "attacks": list(ATTACKS),
         "defences": [],
+        "datasets": [],
     },
     "sampling": {"attack_samples": ATTACKED, "attack_seeds": list(ATTACK_SEEDS)},
     "compute": {"shard_size": SHARD_SIZE, "precision": "fp32", "batching": "per_sequence"},

@@ -12,7 +12,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 # Before any installed copy: the library that lies beside this file is the one that runs.
 sys.path.insert(0, str(SCRIPTS))
 
-from genosiege import configuration, defences, workflow_code
+from genosiege import configuration, defences, expression_configuration, workflow_code
 from genosiege.data import download
 from genosiege.errors import InputError
 
@@ -28,6 +28,7 @@ def checked(config):
         configuration.normalise(config)
         configuration.check(config)
         defences.check(config)
+        expression_configuration.check(config)
     except WorkflowError as error:
         sys.exit(f"Error: {configuration.reworded(error.__context__ or error)}")
     except InputError as error:
@@ -47,6 +48,10 @@ wildcard_constraints:
     defence="[A-Za-z0-9_-]+",
     round="[1-9][0-9]*",
     shard="[0-9]+",
+    dataset="[A-Za-z0-9_-]+",
+    model="[A-Za-z0-9_-]+",
+    part="matrix|samples",
+    fraction="[0-9]+",
 
 
 # The code of a rule -------------------------------------------------------------------
@@ -308,87 +313,3 @@ def latent_tables(wildcards):
         attack=attacks_of(*configuration.LATENT_KINDS),
         **wildcards,
     )
-
-
-# Inputs of report.smk, and how its outputs stand in the report ------------------------
-
-
-def attacks_of(*kinds):
-    """Name the run's attacks of these kinds."""
-    return [
-        name
-        for name in config["run"]["attacks"]
-        if config["attacks"][name]["kind"] in kinds
-    ]
-
-
-def attack_kinds():
-    """Map each attack of the run in DNA space to its kind."""
-    asked = attacks_of(*configuration.DNA_KINDS)
-    return {name: config["attacks"][name]["kind"] for name in asked}
-
-
-def of_baselines(path, **wildcards):
-    """Name one file of every baseline model of the run, for all values of further wildcards."""
-    return expand(
-        f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
-        task=config["run"]["tasks"],
-        encoder=config["run"]["encoders"],
-        seed=config["run"]["seeds"],
-        **wildcards,
-    )
-
-
-def attack_tables():
-    """Name the tables of all attacks in DNA space on the baseline models."""
-    return of_baselines(
-        "attacks/{attack}/test.parquet", attack=attacks_of(*configuration.DNA_KINDS)
-    )
-
-
-def certificates():
-    """Name the certificates of the baseline models, where any are asked for."""
-    return of_baselines("certify.parquet") if config["certify"]["max_edits"] else []
-
-
-def latent_attacks():
-    """Name the baseline models' tables of attacks in embedding space."""
-    asked = attacks_of(*configuration.LATENT_KINDS)
-    return of_baselines("latent.parquet") if asked else []
-
-
-def transfers():
-    """Name the tables of transferred adversaries on the baseline models."""
-    return of_baselines("transfer/{attack}.parquet", attack=attacks_of("transfer"))
-
-
-def tss_indices():
-    """Map each task of the run to the position of its transcription start site, or None."""
-    return {
-        task: config["tasks"][task].get("tss_index") for task in config["run"]["tasks"]
-    }
-
-
-def shown(path, category, result, form, caption):
-    """Mark an output for the report; equal labels let all results stand in one list."""
-    return report(
-        f"<results>/{path}",
-        caption=f"../report/{caption}.rst",
-        category=category,
-        labels={"result": result, "form": form},
-    )
-
-
-def csv_file(name, category, result):
-    """Mark a table for download."""
-    return shown(f"tables/{name}.csv", category, result, "CSV file", name)
-
-
-def page(name, category, result):
-    """Mark the sortable page of a table."""
-    return shown(f"tables/{name}.html", category, result, "table", name)
-
-
-def figure(name, result, caption=None, category="Attacks"):
-    """Mark a figure."""
-    return shown(f"figures/{name}.svg", category, result, "figure", caption or name)

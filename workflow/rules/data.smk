@@ -78,3 +78,50 @@ rule fetch_encoder:
         source=lookup("encoders/{encoder}/source", within=config),
     script:
         "../scripts/fetch_encoder.py"
+
+
+rule download_expression:
+    input:
+        local=local_part,
+        code=part_code,
+    output:
+        file="resources/datasets/{dataset}/{part}",
+    log:
+        "<logs>/download_expression/{dataset}.{part}.log",
+    localrule: True
+    conda:
+        "../../envs/download.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        source=lookup("datasets/{dataset}/{part}", within=config),
+    script:
+        "../scripts/download_expression.py"
+
+
+rule prepare_expression:
+    input:
+        unpack(dataset_parts),
+        code=dataset_code,
+    output:
+        train=f"{DATASET}/train.parquet",
+        dev=f"{DATASET}/dev.parquet",
+        test=f"{DATASET}/test.parquet",
+        genes=f"{DATASET}/genes.parquet",
+        card=f"{DATASET}/card.json",
+    log:
+        "<logs>/prepare_expression/{dataset}.seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/prepare_expression/{dataset}.seed{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        dataset=dataset_entry,
+    script:
+        "../scripts/prepare_expression.py"

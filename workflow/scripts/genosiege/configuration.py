@@ -11,7 +11,7 @@ from typing import Any
 from genosiege.errors import InputError
 
 SPLITS = ("train", "dev", "test")
-RUN_CATALOGUES = ("tasks", "encoders", "attacks", "defences")
+RUN_CATALOGUES = ("tasks", "encoders", "attacks", "defences", "datasets", "models")
 
 DNA_KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
 """Kinds of attacks whose adversaries are DNA."""
@@ -68,11 +68,22 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
 def _check_names(config: Mapping[str, Any]) -> None:
     for catalogue in RUN_CATALOGUES:
         for index, name in enumerate(config["run"].get(catalogue, [])):
-            if name not in config[catalogue]:
+            if name not in config.get(catalogue, {}):
+                known = listing(config.get(catalogue, {}))
                 raise InputError(
                     f'config, {place(["run", catalogue, index])}, "{name}": `{catalogue}` has no '
-                    f"such entry; add it there or take one of: {listing(config[catalogue])}."
+                    f"such entry; add it there or take one of: {known}."
                 )
+    if config["run"]["tasks"] and not config["run"]["encoders"]:
+        raise InputError(
+            f"config, {place(['run', 'encoders'])}: no encoder is asked for; take some of: "
+            f"{listing(config['encoders'])}, or leave `tasks` empty, too."
+        )
+    if not config["run"]["tasks"] and not config["run"].get("datasets"):
+        raise InputError(
+            f"config, {place(['run'])}: neither a task nor a dataset is asked for; name one in "
+            "`tasks` or `datasets`."
+        )
 
 
 def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:

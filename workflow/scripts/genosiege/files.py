@@ -146,6 +146,30 @@ def read_tensors(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
         ) from error
 
 
+def write_arrays(
+    arrays: "Mapping[str, np.ndarray]",
+    path: str | os.PathLike[str],
+) -> None:
+    """Write named arrays as safetensors, without torch."""
+    from safetensors.numpy import save_file
+
+    with whole(path) as temporary:
+        save_file(dict(arrays), temporary)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> "dict[str, np.ndarray]":
+    """Read named arrays from a safetensors file, without torch; errors as for `read_tensors`."""
+    import safetensors
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: this is not a safetensors file; remove it and rerun.") from error
+
+
 def read_pickled_tensors(
     path: str | os.PathLike[str], name: str | None = None
 ) -> "dict[str, torch.Tensor]":

@@ -19,6 +19,23 @@ ENCODER_MODULES = {
 }
 """The module of each kind of encoder; the registry imports it by name."""
 
+MODEL_MODULES = {
+    "random_forest": "genosiege.expression.forest",
+    "xgboost": "genosiege.expression.boosting",
+    "cnn": "genosiege.expression.networks",
+    "resnet": "genosiege.expression.networks",
+    "vit": "genosiege.expression.networks",
+}
+"""The module of each kind of model of expression; it has a function `make`."""
+
+FORMAT_MODULES = {
+    "toil": "genosiege.expression.reading.toil",
+    "geo_lung": "genosiege.expression.reading.geo_lung",
+    "csv": "genosiege.expression.reading.table",
+    "h5ad": "genosiege.expression.reading.annotated",
+}
+"""The reader of each format of expression data."""
+
 
 def prefer_in_jobs(scripts: Path) -> None:
     """Put a folder first on the import path of all processes started from now on.

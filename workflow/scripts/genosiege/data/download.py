@@ -6,7 +6,8 @@ Sources are mappings with a `kind`:
   from there. The environment's HF_ENDPOINT and HF_TOKEN count.
 * `url`: url, sha256, size (optional).
 * `path`: a local file, or a folder for an encoder or of the layout `class_folders`.
-* `simulate`: parameters of `simulate.Parameters`.
+* `simulate`: parameters of `simulate.Parameters`, or an `assay` and those of
+  `simulate_expression`.
 
 `sha256` and `size` are one value, or a mapping by split or file name.
 """
@@ -87,6 +88,10 @@ def fetch(
         elif kind == "path":
             where = _filled(source["path"], name)
             _copy(Path(where), temporary)
+        elif kind == "simulate" and "assay" in source:
+            where = f"simulated {source['assay']}"
+            expression = importlib.import_module("genosiege.data.simulate_expression")
+            expression.write(expression.parameters(source), temporary)
         elif kind == "simulate":
             where = f"simulated {name}"
             # By name, so that a change of the simulation refetches nothing else.

@@ -1,0 +1,114 @@
+"""Where the files of a dataset lie, and which of them a job of the expression arm reads."""
+
+DATASET = "<results>/data/{dataset}/seed{seed}"
+EXPRESSION = "<results>/expression/{dataset}/{model}/seed{seed}"
+VAE = "<results>/expression/{dataset}/vae/seed{seed}/fraction{fraction}"
+
+SPLITS = ("train", "dev", "test")
+
+
+def local_part(wildcards):
+    """Name a local file of a dataset, so that a changed one is read again."""
+    source = config["datasets"][wildcards.dataset][wildcards.part]
+    return download.local_inputs(source, wildcards.part)
+
+
+def part_code(wildcards):
+    """List the code of a download; a change of the simulation refetches nothing else."""
+    source = config["datasets"][wildcards.dataset][wildcards.part]
+    if source["kind"] == "simulate":
+        return code("download_expression", "genosiege.data.simulate_expression")
+    return code("download_expression")
+
+
+def dataset_parts(wildcards):
+    """Map the parts of a dataset to their files: a user's own are read where they lie."""
+    entry = config["datasets"][wildcards.dataset]
+    found = {}
+    for part in ("matrix", "samples"):
+        source = entry.get(part)
+        if source and source["kind"] == "path":
+            found[part] = source["path"]
+        elif source:
+            found[part] = f"resources/datasets/{wildcards.dataset}/{part}"
+    return found
+
+
+def dataset_entry(wildcards):
+    """Give what of a dataset's entry its preparation reads: not where its files come from."""
+    entry = config["datasets"][wildcards.dataset]
+    return {
+        key: value for key, value in entry.items() if key not in ("matrix", "samples")
+    }
+
+
+def dataset_code(wildcards):
+    """List the code that prepares a dataset, with the reader of its format only."""
+    kind = config["datasets"][wildcards.dataset]["format"]
+    return code("prepare_expression", workflow_code.FORMAT_MODULES[kind])
+
+
+def with_model(script):
+    """Like `code`, as an input function that adds the module of the model's kind."""
+
+    def files(wildcards):
+        kind = config["models"][wildcards.model]["kind"]
+        return code(script, workflow_code.MODEL_MODULES[kind])
+
+    return files
+
+
+def networks(wildcards):
+    """Count the GPUs that work on a model is worth: none for a forest."""
+    return 0 if config["models"][wildcards.model]["kind"] == "random_forest" else 1
+
+
+def of_vaes(path):
+    """Make an input function that names one file of every VAE of a dataset and seed."""
+
+    def files(wildcards):
+        return expand(
+            f"{VAE}/{path}",
+            dataset=wildcards.dataset,
+            seed=wildcards.seed,
+            fraction=config["vae"]["fractions"],
+        )
+
+    return files
+
+
+# Settings of a job --------------------------------------------------------------------
+
+
+def ranking_options(wildcards):
+    """Give what features are ranked with; how far they are moved is no part of it."""
+    names = (
+        "features",
+        "importance",
+        "explain_samples",
+        "background_samples",
+        "permutation_repeats",
+        "gradient_samples",
+        "test_samples",
+    )
+    return {name: config["fimba"][name] for name in names}
+
+
+def vae_training(wildcards):
+    """Give what one VAE is trained with: neither the other fractions nor what it is used for."""
+    apart = ("fractions", "targets", "k", "t")
+    return {key: value for key, value in config["vae"].items() if key not in apart}
+
+
+def vae_evasion(wildcards):
+    """Give what the evasion takes from the section `vae`."""
+    return {key: config["vae"][key] for key in ("targets", "k", "t")}
+
+
+def section_options(section):
+    """Make a function that gives a section without the list of models it is about."""
+
+    def options(wildcards):
+        return {key: value for key, value in config[section].items() if key != "models"}
+
+    return options

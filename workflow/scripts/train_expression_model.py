@@ -1,0 +1,20 @@
+"""Train a model of expression, measure it, and find its out-of-fold errors."""
+
+from dataclasses import asdict
+
+from genosiege import files, runtime
+from genosiege.expression import folds, metrics, models, samples
+
+with runtime.script(snakemake.log[0]):
+    runtime.use(threads=snakemake.threads)
+    given, made, entry = snakemake.input, snakemake.output, snakemake.params.model
+    seed = int(snakemake.wildcards.seed)
+    train, dev, test = (samples.read(given[split]) for split in ("train", "dev", "test"))
+    model = models.create(entry, len(train.genes), seed, snakemake.threads)
+    model.fit(train, dev)
+    p_positive = model.predict_proba(test.values)[:, 1]
+    files.write_json(asdict(metrics.metrics(p_positive, test.labels)), made.metrics)
+    files.write_parquet(metrics.predictions(test.ids, p_positive, test.labels), made.predictions)
+    out_of_fold = folds.out_of_fold(entry, train, snakemake.params.folds, seed, snakemake.threads)
+    files.write_parquet(out_of_fold, made.out_of_fold)
+    models.save(model, made.model, made.description, train.genes)
