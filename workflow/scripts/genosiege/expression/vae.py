@@ -1,6 +1,5 @@
 """A variational autoencoder of expression: its network, what it gives, and its files."""
 
-import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +14,10 @@ from torch import nn
 
 from genosiege import files, runtime
 from genosiege.errors import InputError
+from genosiege.expression.models import genes_digest
 from genosiege.expression.samples import Samples
+from genosiege.expression.scaling import LIMIT
 
-LIMIT = 1.5
-"""Beyond it, prepared expression is clipped; decoded expression, too."""
 OUTPUTS = ("linear", "tanh")
 """What a decoder may end with."""
 
@@ -136,7 +135,7 @@ class Vae:
         return np.concatenate([np.empty((0, self.latent), np.float32), *parts])
 
     def decode(self, latent: Values) -> Values:
-        """Give expression (n, p), clipped to ±`LIMIT`, of points (n, latent)."""
+        """Give expression (n, p), clipped as prepared data are (±1.5), of points (n, latent)."""
         with self._working() as place:
             parts = [
                 self.network.decoder(torch.from_numpy(part).to(place)).cpu().numpy()
@@ -242,12 +241,12 @@ def save(
         {
             "format": _FORMAT,
             "n_features": len(vae.genes),
-            "genes": _digest(vae.genes),
+            "genes_sha256": genes_digest(vae.genes),
             "widths": list(vae.widths),
             "latent": vae.latent,
             "output": vae.output,
             "n_parameters": sum(part.numel() for part in vae.network.parameters()),
-            "weights": files.sha256(weights),
+            "weights_sha256": files.sha256(weights),
             **report,
         },
         description,
@@ -274,13 +273,13 @@ def load(
         If a file is missing or damaged, they do not belong together, or the genes are others.
     """
     known = files.read_json(description)
-    needed = {"genes", "weights", "widths", "latent", "output"}
+    needed = {"genes_sha256", "weights_sha256", "widths", "latent", "output"}
     if not isinstance(known, dict) or known.get("format") != _FORMAT or needed - set(known):
         raise InputError(f"{description}: this describes no VAE of GenoSiege; train it again.")
-    if known["genes"] != _digest(genes):
+    if known["genes_sha256"] != genes_digest(genes):
         raise InputError(f"{description}: this VAE is of other genes; train it on this dataset.")
     tensors = files.read_tensors(weights)
-    if known["weights"] != files.sha256(weights):
+    if known["weights_sha256"] != files.sha256(weights):
         raise InputError(f"{weights}: these are not the weights of {description}; train it again.")
     widths, latent, output = tuple(known["widths"]), known["latent"], known["output"]
     network = Network(len(genes), widths, latent, output)
@@ -294,7 +293,3 @@ def load(
     return Vae(
         network.to(runtime.device()).eval(), tuple(genes), mean.numpy(), widths, latent, output
     )
-
-
-def _digest(genes: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(genes).encode()).hexdigest()

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.errors import InputError
+from genosiege.expression.model_options import check_count, check_counts, check_number, take
 from genosiege.expression.samples import Samples
 
 if TYPE_CHECKING:
@@ -65,31 +66,19 @@ class Training:
     output: str = "linear"
 
     def __post_init__(self) -> None:
-        if self.widths != AUTO and not _counts(self.widths):
-            raise InputError(
-                f"vae, widths {self.widths!r}: give auto or a list of positive integers."
-            )
+        if self.widths != AUTO:
+            check_counts("vae", "widths", self.widths)
         for name in ("latent", "epochs", "batch_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise InputError(f"vae, {name} {value!r}: give a positive integer.")
-        if not _number(self.learning_rate) or self.learning_rate <= 0:
-            raise InputError(f"vae, learning_rate {self.learning_rate!r}: give a number > 0.")
-        if not _number(self.beta) or self.beta < 0:
-            raise InputError(f"vae, beta {self.beta!r}: give a number ≥ 0.")
+            check_count("vae", name, getattr(self, name))
+        check_number("vae", "learning_rate", self.learning_rate, above=True)
+        check_number("vae", "beta", self.beta, above=False)
         if self.output not in _OUTPUTS:
             raise InputError(f"vae, output {self.output!r}: choose linear or tanh.")
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any] | None) -> "Training":
         """Take the options given, and the defaults for the rest."""
-        given = dict(options or {})
-        unknown = set(given) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"vae, {min(unknown)}: there is no such option; remove it.")
-        if isinstance(given.get("widths"), list):
-            given["widths"] = tuple(given["widths"])
-        return cls(**given)
+        return take(cls, options, "vae")
 
     def layers(self, n_genes: int) -> tuple[int, ...]:
         """Give the hidden layers for so many genes."""
@@ -97,18 +86,6 @@ class Training:
             return self.widths
         scale = min(1.0, n_genes / PUBLISHED_GENES)
         return tuple(max(round(width * scale), 2 * self.latent) for width in PUBLISHED_WIDTHS)
-
-
-def _counts(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and bool(value)
-        and all(type(part) is int and part > 0 for part in value)
-    )
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
 
 
 class Epoch(NamedTuple):
