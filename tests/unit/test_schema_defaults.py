@@ -8,7 +8,14 @@ import pytest
 import yaml
 from snakemake.utils import validate
 
-from genosiege.data import simulate
+from genosiege import workflow_code
+from genosiege.data import simulate, simulate_expression
+from genosiege.expression import datasets, models
+from genosiege.expression.adversarial_training import AdversarialTraining
+from genosiege.expression.comparison_attacks import Comparison
+from genosiege.expression.fimba_options import Fimba
+from genosiege.expression.poisoning import Poisoning
+from genosiege.expression.vae_training import Training
 from genosiege.sequence import classifier, cnn
 
 
@@ -22,6 +29,11 @@ def filled(repository: Path) -> dict[str, Any]:
             "scratch": {"kind": "dnabert2", "architecture": {}, "pretraining": {}},
         },
         "attacks": {kind: {"kind": kind} for kind in ("genetic", "greedy", "random")},
+        "datasets": {
+            assay: {"format": "csv", "matrix": {"kind": "simulate", "assay": assay}}
+            for assay in ("bulk", "single_cell")
+        },
+        "models": {kind: {"kind": kind} for kind in workflow_code.MODEL_MODULES},
     }
     validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
     return config
@@ -35,6 +47,8 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
         "seeds": [0, 1, 2],
         "attacks": ["genetic", "greedy", "random"],
         "defences": [],
+        "datasets": [],
+        "models": [],
     }
     assert filled["sampling"]["attack_samples"] == 500
     assert filled["compute"]["shard_size"] == 1000
@@ -47,6 +61,9 @@ def test_config_yaml_writes_the_defaults_of_the_sections_it_shows(filled, reposi
     written = yaml.safe_load((repository / "config/config.yaml").read_text())
     for section in ("sampling", "compute", "certify", "hardening", "constraints"):
         assert written[section] == filled[section]
+    # Those of the expression arm show what is mostly changed.
+    for section in ("fimba", "vae", "poisoning", "expression_hardening", "comparison"):
+        assert written[section].items() <= filled[section].items()
 
 
 def test_simulation_defaults_are_the_librarys(filled):
@@ -68,3 +85,37 @@ def test_pretraining_has_a_seed_and_the_options_of_training_but_patience(filled)
     del training["patience"]
 
     assert filled["encoders"]["scratch"]["pretraining"] == {"seed": 0, **training}
+
+
+@pytest.mark.parametrize("assay", ["bulk", "single_cell"])
+def test_defaults_of_simulated_expression_are_the_librarys(filled, assay):
+    source = filled["datasets"][assay]["matrix"]
+
+    assert simulate_expression.parameters(source) == simulate_expression.ASSAYS[assay]()
+
+
+def test_defaults_of_a_dataset_are_the_librarys(filled):
+    entry = filled["datasets"]["bulk"]
+
+    assert datasets.Preparation.from_mapping(entry) == datasets.Preparation.from_mapping(
+        {"values": "log"}
+    )
+
+
+@pytest.mark.parametrize("kind", workflow_code.MODEL_MODULES)
+def test_defaults_of_a_model_are_the_librarys(filled, kind):
+    given = models.create(filled["models"][kind], n_features=20, seed=0)
+
+    assert given.options == models.create({"kind": kind}, n_features=20, seed=0).options
+
+
+@pytest.mark.parametrize(
+    ("section", "options"),
+    [("fimba", Fimba), ("poisoning", Poisoning), ("vae", Training),
+     ("expression_hardening", AdversarialTraining), ("comparison", Comparison)],
+)  # fmt: skip
+def test_defaults_of_what_the_expression_arm_does_are_the_librarys(filled, section, options):
+    apart = {"models", "fractions", "targets", "k", "t"} if section == "vae" else {"models"}
+    given = {key: value for key, value in filled[section].items() if key not in apart}
+
+    assert options.from_mapping(given) == options()
