@@ -97,9 +97,9 @@ class Comparison:
     hopskipjump_start: int = 100
     hopskipjump_evaluations: int = 100
     zoo_coordinates: int = 100
-    zoo_difference: float = 0.25
-    zoo_rate: float = 0.25
-    zoo_weight: float = 10.0
+    zoo_difference: float = 0.5
+    zoo_rate: float = 0.1
+    zoo_weight: float = 100.0
     lowprofool_steps: int = 100
     lowprofool_rate: float = 0.2
 
