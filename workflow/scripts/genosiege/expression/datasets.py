@@ -41,7 +41,7 @@ class Preparation:
         What the file's values are.
     split : splits.Splitting
         How samples are divided.
-    genes : genes.Choice
+    choice : genes.Choice
         Which genes are kept, beside the readers' own filter.
     max_per_class : int or None
         At most so many samples of each class are read, drawn at random.
@@ -62,7 +62,7 @@ class Preparation:
 
     values: scaling.Values
     split: splits.Splitting = field(default_factory=splits.Splitting)
-    genes: genes.Choice = field(default_factory=genes.Choice)
+    choice: genes.Choice = field(default_factory=genes.Choice)
     max_per_class: int | None = None
     leaky_preprocessing: bool = False
     resample: int | None = None
@@ -98,7 +98,7 @@ class Preparation:
             return cls(
                 values=scaling.Values.from_mapping(entry),
                 split=splits.Splitting.from_mapping(entry),
-                genes=genes.Choice.from_mapping(entry.get("genes")),
+                choice=genes.Choice.from_mapping(entry.get("genes")),
                 **{option: entry[option] for option in simple if option in entry},
             )
         except InputError as error:
@@ -253,7 +253,7 @@ def _choose(
     normalised: "Matrix", options: Preparation, looked_at: NDArray[np.bool_], name: str
 ) -> NDArray[np.int64]:
     try:
-        return genes.highly_variable(normalised, options.genes, options.values, looked_at)
+        return genes.highly_variable(normalised, options.choice, options.values, looked_at)
     except InputError as error:
         raise InputError(f"datasets/{name}, {error}") from None
 
@@ -271,7 +271,7 @@ def _settings(
         "resample": options.resample,
         "max_per_class": options.max_per_class,
         "split": asdict(options.split) | {"drawn_by": options.split.drawn_by(seed)},
-        "choice_of_genes": asdict(options.genes),
+        "choice_of_genes": asdict(options.choice),
     }
 
 

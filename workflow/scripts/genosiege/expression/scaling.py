@@ -46,7 +46,7 @@ class Values:
         If a value is impossible.
     """
 
-    values: str
+    values: str = "log"
     target_sum: float = 1e4
     base: float | None = None
     pseudocount: float = 1.0
@@ -54,20 +54,19 @@ class Values:
     def __post_init__(self) -> None:
         if self.values not in KINDS:
             raise InputError(f"values {self.values!r}: choose from {', '.join(KINDS)}.")
-        for name in ("target_sum", "pseudocount"):
-            if not _positive(getattr(self, name)):
-                raise InputError(f"{name} {getattr(self, name)!r}: give a number > 0.")
+        for name, value in (
+            ("target_sum", self.target_sum),
+            ("log, pseudocount", self.pseudocount),
+        ):
+            if not _positive(value):
+                raise InputError(f"{name} {value!r}: give a number > 0.")
         if self.base is not None and not (_positive(self.base) and self.base > 1):
             raise InputError(f"log, base {self.base!r}: give a number > 1, or null for e.")
 
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any]) -> "Values":
         """Take what a dataset's entry says about its values; it may say more."""
-        if "values" not in entry:
-            raise InputError("values: this is missing; choose from counts, log.")
-        given: dict[str, Any] = {"values": entry["values"]}
-        if entry.get("target_sum") is not None:
-            given["target_sum"] = entry["target_sum"]
+        given = {name: entry[name] for name in ("values", "target_sum") if name in entry}
         logarithm = entry.get("log") or {}
         unknown = set(logarithm) - {"base", "pseudocount"}
         if unknown:

@@ -15,7 +15,7 @@ SPLITS = ("train", "dev", "test")
 
 KINDS = ("random", "donor", "site", "folds")
 
-_RESTARTS = 100
+_RESTARTS = 40
 # Groups are placed one by one, so that many groups, which balance anyway, get fewer restarts.
 _PLACEMENTS = 20_000
 # A restart whose worst class is off by this share more than the best one's is as good: else
