@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.expression import model_options
 from genosiege.expression.models import Model, untrained
@@ -83,8 +82,11 @@ class Boosting(Model):
             raise untrained(self.kind)
         return self._booster
 
-    def _needs_dev(self) -> bool:
-        return self.options.patience is not None
+    @property
+    def needs_dev(self) -> bool:
+        """Whether boosting stops early."""
+        options: Options = self.options
+        return options.patience is not None
 
     def _fit(self, train: Samples, dev: Samples) -> None:
         import xgboost
@@ -98,7 +100,7 @@ class Boosting(Model):
             "tree_method": "hist",
             "device": "cuda" if _has_cuda() else "cpu",
             "nthread": self.threads,
-            "seed": int(runtime.stream(self.seed, self.kind, "fit").integers(2**31)),
+            "seed": self.seed,
             "max_depth": options.max_depth,
             "learning_rate": options.learning_rate,
             "subsample": options.subsample,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.expression import model_options
 from genosiege.expression.models import Model, untrained
@@ -54,7 +53,7 @@ class Options:
     trees: int = 300
     max_depth: int | None = None
     max_features: str | float | int | None = "sqrt"
-    min_samples_leaf: int = 1
+    min_samples_leaf: int = 5
 
     def __post_init__(self) -> None:
         model_options.check_count(_SECTION, "trees", self.trees)
@@ -88,21 +87,22 @@ class Forest(Model):
             raise untrained(self.kind)
         return self._estimator
 
-    def _needs_dev(self) -> bool:
+    @property
+    def needs_dev(self) -> bool:
+        """A forest does not stop early."""
         return False
 
     def _fit(self, train: Samples, dev: Samples) -> None:
         from sklearn.ensemble import RandomForestClassifier
 
         options: Options = self.options
-        state = runtime.stream(self.seed, self.kind, "fit").integers(2**31)
         forest = RandomForestClassifier(
             options.trees,
             max_depth=options.max_depth,
             max_features=options.max_features,
             min_samples_leaf=options.min_samples_leaf,
             class_weight="balanced",
-            random_state=int(state),
+            random_state=self.seed,
             n_jobs=self.threads,
         )
         # The number of threads belongs to this process, not to what was learnt.

@@ -91,7 +91,7 @@ class Model(ABC):
             raise InputError(
                 f"training: {len(train)} samples of one class only; add samples of the other."
             )
-        if self._needs_dev() and not len(dev):
+        if self.needs_dev and not len(dev):
             raise InputError("training: the dev split is empty, but decides when to stop; fill it.")
         self._fit(train, dev)
 
@@ -128,8 +128,9 @@ class Model(ABC):
         """Give the class of the larger probability, 0 in a tie; shape (n,)."""
         return decisions(self.predict_proba(values)[:, 1])
 
-    def _needs_dev(self) -> bool:
-        """Whether `_fit` looks at the dev split."""
+    @property
+    def needs_dev(self) -> bool:
+        """Whether training looks at the dev split."""
         return True
 
     @abstractmethod

@@ -236,6 +236,7 @@ def _adamw(module: nn.Module, options: Training) -> torch.optim.Optimizer:
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ],
         lr=options.learning_rate,
+        fused=True,
     )
 
 
