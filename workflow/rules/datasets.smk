@@ -100,9 +100,12 @@ def vae_training(wildcards):
     return {key: value for key, value in config["vae"].items() if key not in apart}
 
 
-def vae_evasion(wildcards):
-    """Give what the evasion takes from the section `vae`."""
-    return {key: config["vae"][key] for key in ("targets", "k", "t")}
+def evasion_options(wildcards):
+    """Give the options of FIMBA, with the section `vae`'s own targets, k and t if it has any."""
+    own = {key: config["vae"][key] for key in ("targets", "k", "t")}
+    own = {key: value for key, value in own.items() if value is not None}
+    # Evasion searches no smallest k.
+    return config["fimba"] | own | {"smallest_k": None}
 
 
 def section_options(section):

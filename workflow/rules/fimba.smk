@@ -142,8 +142,7 @@ rule evade:
         mem_mb=8000,
         runtime=240,
     params:
-        fimba=lookup("fimba", within=config),
-        vae=vae_evasion,
+        fimba=evasion_options,
         fractions=lookup("vae/fractions", within=config),
     script:
         "../scripts/evade.py"

@@ -18,8 +18,7 @@ with runtime.script(snakemake.log[0]):
     rankings = importance.rankings(
         files.read_parquet(given.importance), files.read_arrays(given.of_samples), train.genes
     )
-    attacked = fimba.attacked(test, options, seed)
-    rows = fimba.attack(model, attacked, train, known, rankings, options, seed)
+    rows = fimba.attack(model, test, train, known, rankings, options, seed)
     files.write_parquet(rows, made.attacked)
     found = smallest_k.search(model, test, known, rankings, options, seed)
     files.write_parquet(found, made.smallest_k)
