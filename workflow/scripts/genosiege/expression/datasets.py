@@ -60,7 +60,7 @@ class Preparation:
         If a value is impossible, or two exclude each other.
     """
 
-    values: scaling.Values
+    values: scaling.Values = field(default_factory=scaling.Values)
     split: splits.Splitting = field(default_factory=splits.Splitting)
     choice: genes.Choice = field(default_factory=genes.Choice)
     max_per_class: int | None = None
@@ -270,7 +270,11 @@ def _settings(
         "upstream_leak": options.upstream_leak,
         "resample": options.resample,
         "max_per_class": options.max_per_class,
-        "split": asdict(options.split) | {"drawn_by": options.split.drawn_by(seed)},
+        "split": {
+            **asdict(options.split),
+            "fractions": list(options.split.fractions),
+            "drawn_by": options.split.drawn_by(seed),
+        },
         "choice_of_genes": asdict(options.choice),
     }
 
