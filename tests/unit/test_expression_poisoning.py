@@ -260,8 +260,13 @@ def test_a_perfect_model_gives_a_status_and_no_retraining(forest, train, dev, te
 
     poisoned = table[table["kind"] != "none"]
     assert set(poisoned["status"]) == {"no_targets"} and len(poisoned) == 6 * 40
-    assert poisoned["p_true"].isna().all() and not poisoned["correct"].any()
     assert (poisoned["n_poison"] == 0).all()
+    # Without poison the model stays as it is, as a sample without a target does.
+    before = forest.predict_proba(test.values)[np.arange(40), test.labels]
+    assert np.array_equal(poisoned["p_true"], np.tile(before, 6))
+    assert (
+        poisoned["correct"].tolist() == table.loc[table["kind"] == "none", "correct"].tolist() * 6
+    )
 
 
 def test_two_runs_give_the_same_table(forest, train, dev, test):

@@ -251,8 +251,8 @@ def run(
         n_poison, n_poison_wrong (poison to which the baseline gives another label than it
         bears), id, label, p_true, correct, status. First those of the baseline (`none`, rate 0,
         status `baseline`: as training is deterministic, a model fitted again on the clean split
-        is the same one), then of the models that were `retrained`. Status `no_targets`, p_true
-        NaN and correct False where the attacker has no target: nothing was retrained.
+        is the same one), then of the models that were `retrained`. Status `no_targets` and
+        n_poison 0 where the attacker has no target: the baseline stays as it is.
 
     Raises
     ------
@@ -272,6 +272,9 @@ def run(
             vae = vaes[fraction] if fraction else None
             made = poison(kind, known, most, options, seed, vae, fraction, out_of_fold)
             for rate in options.rates:
+                if not len(made.samples):
+                    tables.append(_rows(test, made, rate, 0, baseline, judging.NO_TARGETS))
+                    continue
                 tables.append(_poisoned(model, train, dev, test, made, rate))
     return pd.concat(tables, ignore_index=True)
 
@@ -279,9 +282,6 @@ def run(
 def _poisoned(
     model: Model, train: Samples, dev: Samples, test: Samples, made: Poison, rate: float
 ) -> "pd.DataFrame":
-    if not len(made.samples):
-        nothing = judging.Answers(np.full(len(test), np.nan), np.zeros(len(test), dtype=bool))
-        return _rows(test, made, rate, 0, nothing, judging.NO_TARGETS)
     first = made._replace(samples=made.samples.take(np.arange(amount(len(train), rate))))
     wrong = int((model.decide(first.samples.values) != first.samples.labels).sum())
     retrained = models.fresh(model)
