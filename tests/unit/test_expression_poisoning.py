@@ -216,14 +216,14 @@ def test_the_baseline_stands_in_the_table_and_is_left_as_it_is(forest, train, de
 
 
 def test_flipped_labels_harm_a_model_and_reconstructions_do_not(forest, train, dev, test):
-    options = Poisoning(kinds=("reconstruction", "label_flip"), rates=(80,))
+    options = Poisoning(kinds=("reconstruction", "label_flip"), rates=(100,))
 
     table = poisoning.run(forest, train, dev, test, {100: Scaling(train.genes)}, options, 5)
 
     accuracy = table.groupby("kind")["correct"].mean()
     assert accuracy["none"] == 1
     assert accuracy["reconstruction"] == 1
-    assert accuracy["label_flip"] < 0.9
+    assert accuracy["label_flip"] < 0.8
 
 
 def test_poison_from_the_other_side_harms_a_model(forest, train, dev, test):
@@ -231,7 +231,8 @@ def test_poison_from_the_other_side_harms_a_model(forest, train, dev, test):
 
     table = poisoning.run(forest, train, dev, test, {100: Scaling(train.genes)}, options, 5)
 
-    assert table.loc[table["kind"] == "vae", "correct"].mean() < 0.95
+    confidence = table.groupby("kind")["p_true"].mean()
+    assert confidence["vae"] < confidence["none"] - 0.08
     # At t = 1 all poison is of the other class, and the clean model says so.
     assert (table.loc[table["kind"] == "vae", "n_poison_wrong"] == 60).all()
 
