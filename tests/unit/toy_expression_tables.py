@@ -134,7 +134,7 @@ class Simulated:
         return [(d, m, s) for d in self.datasets for m in self.models for s in self.seeds]
 
     def _rng(self, *names: object) -> np.random.Generator:
-        return np.random.default_rng([len(str(name)) + ord(str(name)[0]) for name in names])
+        return np.random.default_rng([*"|".join(map(str, names)).encode()])
 
     def _samples(self, rng: np.random.Generator, lost: float) -> list[tuple[str, int, bool, bool]]:
         # Every tenth is misclassified in all settings alike.
