@@ -10,12 +10,12 @@ with runtime.script(snakemake.log[0]):
     options = vae_training.Training.from_mapping(snakemake.params.vae)
     trained = vae_training.train(train, dev, int(names.fraction), options, int(names.seed))
     quality = {
-        f"reconstruction_{name}": vae.reconstruction(trained.vae, split)
+        name: vae.reconstruction(trained.vae, split)
         for name, split in (("dev", dev), ("test", test))
     }
     vae.save(
         trained.vae,
         snakemake.output.model,
         snakemake.output.description,
-        {**trained.report, **quality},
+        {**trained.report, "reconstruction": quality},
     )

@@ -14,6 +14,7 @@ from genosiege.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow
     import torch
 
 
@@ -83,18 +84,27 @@ def write_parquet(
 
 
 def read_parquet(path: str | os.PathLike[str]) -> "pd.DataFrame":
-    """Read a table.
+    """Read a table; errors as for `read_table`."""
+    return read_table(path).to_pandas(use_threads=False)
+
+
+def read_table(path: str | os.PathLike[str]) -> "pyarrow.Table":
+    """Read a parquet file as an Arrow table.
+
+    On this thread alone: one of Arrow's own that still runs when Python ends aborts the process,
+    now and then, after all its work is done (github.com/apache/arrow/issues/34314).
 
     Raises
     ------
     InputError
         If the file is missing or is no parquet.
     """
-    import pandas as pd
     import pyarrow
+    import pyarrow.parquet
 
     try:
-        return pd.read_parquet(path)
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+            return file.read(use_threads=False)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
     except pyarrow.ArrowInvalid as error:

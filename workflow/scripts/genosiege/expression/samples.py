@@ -72,15 +72,7 @@ def read(path: str | os.PathLike[str]) -> Samples:
     InputError
         If the file is missing, is no parquet or lacks a column.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; make it or correct the path.") from error
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path}: this is not a parquet file; remove it and rerun.") from error
+    table = files.read_table(path)
     if tuple(table.column_names[: len(COLUMNS)]) != COLUMNS:
         raise InputError(f"{path}: the first columns are not {', '.join(COLUMNS)}; make it anew.")
     genes = tuple(table.column_names[len(COLUMNS) :])
