@@ -303,17 +303,29 @@ def test_poison_is_compared_with_the_clean_model_pair_by_pair(tmp_path: Path) ->
     row = by.loc[("vae", 5.0)]
     expected = mcnemar(clean, worse)
     assert values(row, "accuracy_lost") == pytest.approx([8 / 40, *expected.interval])
-    assert row[["n_worse", "n_better", "n", "n_poison"]].tolist() == [8, 0, 40, 45]
+    assert row[["n_worse", "n_better", "n"]].tolist() == [8, 0, 40]
+    assert row[["n_poison", "n_poison_wrong"]].tolist() == [45, 15]
     assert values(row, "accuracy") == pytest.approx([30 / 40, *wilson_interval(30, 40)])
     labels = np.arange(40) % 3 > 0
     assert row["balanced_accuracy"] == pytest.approx(
         (worse[labels].mean() + worse[~labels].mean()) / 2
     )
-    tested = table[table["status"] == "poisoned"]
+    tested = table[table["status"] == "retrained"]
     assert tested["p_adjusted"].tolist() == pytest.approx(holm(tested["p"]).tolist())
     assert by.loc[("label_flip", 5.0), "p"] == 1
     baseline = by.loc[("none", 0.0)]
     assert baseline["status"] == "baseline" and np.isnan(baseline["p_adjusted"])
+
+
+def test_a_model_that_no_poison_was_made_for_is_not_compared(tmp_path: Path) -> None:
+    rows = [poisoning_rows("none", 0, 0.0, [True] * 9), poisoning_rows("vae", 10, 1.0, [True] * 9)]
+    rows[1] = rows[1].assign(status="no_targets", n_poison=0, n_poison_wrong=0)
+    path = put(tmp_path, pd.concat(rows), "poisoning.parquet")
+
+    row = poisoning_table.poisoning_table([path], cards("tcga")).set_index("kind").loc["vae"]
+
+    assert row["status"] == "no_targets" and row["accuracy"] == 1
+    assert row[["accuracy_lost", "p", "p_adjusted"]].isna().all()
 
 
 @pytest.mark.parametrize("spoil", ["no baseline", "other samples"])

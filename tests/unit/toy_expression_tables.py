@@ -343,6 +343,8 @@ def poisoning_rows(
             "fraction": fraction,
             "rate": rate,
             "n_poison": int(9 * rate),
+            "n_poison_wrong": int(3 * rate),
+            "status": "baseline" if kind == "none" else "retrained",
             "id": [f"s{i:03d}" for i in range(len(right))],
             "label": (np.arange(len(right)) % 3 > 0).astype(int),
             "p_true": np.where(right, 0.8, 0.3),

@@ -46,7 +46,7 @@ def poisoning(table: pd.DataFrame) -> Figure:
         From `poisoning_table.poisoning_table`; of several seeds the mean.
     """
     table = texts(table, "dataset", "model", "kind", "status")
-    table = table[table["status"] == "poisoned"]
+    table = table[table["status"] == "retrained"]
     datasets, models = (sorted(table[name].unique()) for name in ("dataset", "model"))
     drawn = grid(datasets, models, 2.7, "no data were poisoned")
     if table.empty:

@@ -17,15 +17,18 @@ ROWS = {
     "fraction": "int64",
     "rate": "float64",
     "n_poison": "int64",
+    "n_poison_wrong": "int64",
     "id": "object",
     "label": "int64",
     "correct": "bool",
+    "status": "object",
 }
-NONE = "none"
+NONE, RETRAINED = "none", "retrained"
 POISON = ["kind", "fraction", "rate"]
+_COUNTS = ["n_poison", "n_poison_wrong"]
 
 COLUMNS = [
-    *PLACE, "leak", *POISON, "n_poison", "status", "n", *columns("accuracy"),
+    *PLACE, "leak", *POISON, *_COUNTS, "status", "n", *columns("accuracy"),
     *columns("balanced_accuracy"), "n_worse", "n_better", *columns("accuracy_lost"), "p",
     "p_adjusted",
 ]  # fmt: skip
@@ -58,7 +61,7 @@ def poisoning_table(paths: Iterable[str], cards: Cards) -> pd.DataFrame:
             continue
         models = {
             key: own.set_index("id").sort_index()
-            for key, own in table.groupby([*POISON, "n_poison"], sort=True)
+            for key, own in table.groupby([*POISON, *_COUNTS], sort=True)
         }
         clean = [own for key, own in models.items() if key[0] == NONE]
         if len(clean) != 1:
@@ -69,7 +72,7 @@ def poisoning_table(paths: Iterable[str], cards: Cards) -> pd.DataFrame:
         own_rows = [
             place.columns
             | {"leak": cards.leak(place.dataset, place.seed)}
-            | dict(zip([*POISON, "n_poison"], key, strict=True))
+            | dict(zip([*POISON, *_COUNTS], key, strict=True))
             | _compared(own, clean[0], str(key[0]), path)
             for key, own in models.items()
         ]
@@ -85,10 +88,11 @@ def _compared(own: pd.DataFrame, clean: pd.DataFrame, kind: str, path: str) -> d
             "poison the models again."
         )
     correct = own["correct"].to_numpy()
-    row: dict[str, Any] = {"status": "baseline" if kind == NONE else "poisoned", "n": len(own)}
+    row: dict[str, Any] = {"status": str(own["status"].iloc[0]), "n": len(own)}
     row |= intervals.rate("accuracy", correct)
     row |= intervals.balanced_accuracy("balanced_accuracy", correct, own["label"].to_numpy())
-    if kind == NONE:
+    # Where the attacker had no target nothing was retrained: there is nothing to compare.
+    if row["status"] != RETRAINED:
         return row | intervals.unknown("accuracy_lost") | {"p": np.nan}
     found = mcnemar(clean["correct"].to_numpy(), correct)
     row |= {"n_worse": found.n_first_only, "n_better": found.n_second_only, "p": found.p}
