@@ -163,6 +163,20 @@ def test_what_was_not_attacked_is_left_out(tables: dict[str, pd.DataFrame]) -> N
     assert expression_attack.AIMS["error"][1] not in colours and len(colours) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fimba", "not attacked"), ("poisoning", "not poisoned"), ("hardening", "not hardened")],
+)
+def test_a_panel_without_a_model_says_so(
+    name: str, words: str, tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables[name].query("model == 'cnn' or dataset == 'tcga'")
+
+    text = text_of(FIGURES[name](table), tmp_path / "figure.svg")
+
+    assert text.count(words) == 1
+
+
 def test_arms_stand_from_all_parts_to_none(tables: dict[str, pd.DataFrame]) -> None:
     ax = expression_attack.ablation(tables["ablation"]).axes[1]
 

@@ -132,6 +132,17 @@ def test_cells_that_hurt_less_than_random_are_marked(
     assert (row["accuracy_minus_random_low"] > 0) == (n_flipped == 8)
 
 
+def test_where_all_features_move_there_is_nothing_to_choose(tmp_path: Path) -> None:
+    table = fimba(
+        tmp_path, attack_rows(uniform("shap"), UNHURT), attack_rows(uniform("random"), SAMPLES),
+        n_genes=5,
+    )  # fmt: skip
+
+    row = table[table["features"] == "shap"].iloc[0]
+    assert row["accuracy_minus_random"] == pytest.approx(2 / 8)
+    assert row["hurts_less_than_random"] == "all features"
+
+
 def test_a_difference_is_taken_at_equal_values_targets_k_and_t(tmp_path: Path) -> None:
     others = [{"k": 6}, {"t": 0.5}, {"targets": "error"}, uniform("random")]
     tables = [attack_rows({"features": "random"} | other, UNHURT) for other in others]

@@ -22,7 +22,7 @@ from genosiege.figures.expression_panels import (
     texts,
     usual_t,
 )
-from genosiege.figures.style import COLOURS, GREY, Look, styled
+from genosiege.figures.style import COLOURS, GREY, Look, say, styled
 
 EMPTY = "no attack was run"
 WORDS = ("dataset", "model", "targets", "importance", "features", "values")
@@ -61,6 +61,9 @@ def accuracy_over_k(table: pd.DataFrame) -> Figure:
     table = _chosen(table)
     for (dataset, model), ax in drawn.panels.items():
         own = table[table["dataset"] == dataset]
+        if not (own["model"] == model).any():
+            say(ax, "not attacked")
+            continue
         numbers = {k: place for place, k in enumerate(sorted(own["k"].unique()))}
         _draw_lines(ax, own[own["model"] == model], numbers)
         whole = set(own["n_genes"])

@@ -57,6 +57,9 @@ def poisoning(table: pd.DataFrame) -> Figure:
     rates = sorted(table["rate"].unique())
     for (dataset, model), ax in drawn.panels.items():
         own = table[(table["dataset"] == dataset) & (table["model"] == model)]
+        if own.empty:
+            say(ax, "not poisoned")
+            continue
         for shift, ((kind, fraction), how) in zip(
             dodges(len(series), 0.8), series.items(), strict=True
         ):
@@ -71,8 +74,7 @@ def poisoning(table: pd.DataFrame) -> Figure:
         ax.set_axisbelow(True)
         if model == models[0]:
             ax.set_ylabel("accuracy lost\n(percentage points)")
-        n = own["n"].max() if len(own) else 0
-        ax.set_xlabel(f"poison (of train)\nn = {n:.0f} test samples")
+        ax.set_xlabel(f"poison (of train)\nn = {own['n'].max()} test samples")
     legend(drawn.figure, series.values())
     return drawn.figure
 

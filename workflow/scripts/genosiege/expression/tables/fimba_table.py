@@ -59,14 +59,16 @@ def fimba_table(paths: Iterable[str], cards: Cards) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for place, table, path in reading.read(paths, "fimba.parquet", ROWS):
-        for row in _of_model(list(cells(table, path)), place):
+        n_genes = cards.n_genes(place.dataset, place.seed)
+        for row in _of_model(list(cells(table, path)), place, n_genes):
             leak = cards.leak(place.dataset, place.seed, row["targets"])
-            n_genes = cards.n_genes(place.dataset, place.seed)
-            rows.append(place.columns | {"leak": leak, "n_genes": n_genes} | row)
+            rows.append(place.columns | {"leak": leak} | row)
     return reading.frame(rows, COLUMNS, [*PLACE, *SETTING])
 
 
-def _of_model(found: Sequence[Cell], place: reading.Place) -> Iterator[dict[str, Any]]:
+def _of_model(
+    found: Sequence[Cell], place: reading.Place, n_genes: int
+) -> Iterator[dict[str, Any]]:
     """Summarise the cells of one model; all bootstraps share their resamples."""
     rows = [summary(cell) for cell in found]
     random = {counterpart(cell.setting): cell for cell in found if is_random(cell)}
@@ -80,6 +82,7 @@ def _of_model(found: Sequence[Cell], place: reading.Place) -> Iterator[dict[str,
             means.add(row, "accuracy_minus_random", *difference(cell, other))
     means.fill()
     for row in rows:
+        row["n_genes"] = n_genes
         row["hurts_less_than_random"] = row["hurts_less_than_random"] or _verdict(row)
     yield from rows
 
@@ -232,6 +235,9 @@ def _comparable(cell: Cell, random: Mapping[tuple[Any, ...], Cell]) -> tuple[str
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
+    if row["k"] == row["n_genes"]:
+        # Nothing was chosen: random values still differ, as each set of features has its own.
+        return "all features"
     value, low, _ = (row[name] for name in columns("accuracy_minus_random"))
     if not value > ROUNDING:
         return "no"
