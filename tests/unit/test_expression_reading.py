@@ -420,10 +420,11 @@ def test_training_cells_alone_choose_genes(cells, kind, monkeypatch):
 @KINDS
 def test_repeated_genes_of_cells_are_merged(cells, kind, monkeypatch):
     write, values, _ = cells
-    path = write(kind, genes=tuple("ABCADBGH"))
+    path = write(kind, genes=tuple("ABCADFGF"))
     assert "gene A is there twice" in refusal(read, toy.H5AD, path)
-    groups = {"A": [0, 3], "B": [1, 5], "C": [2], "D": [4], "G": [6], "H": [7]}
-    for duplicates, min_samples, block in itertools.product(["first", "mean"], [0, 16], BLOCKS):
+    # The first F is silent in all cells.
+    groups = {"A": [0, 3], "B": [1], "C": [2], "D": [4], "F": [5, 7], "G": [6]}
+    for duplicates, min_samples, block in itertools.product(["first", "mean"], [0, 1, 16], BLOCKS):
         monkeypatch.setattr(annotated, "BLOCK", block)
         merged = {
             gene: values[:, places].mean(axis=1) if duplicates == "mean" else values[:, places[0]]
@@ -460,6 +461,21 @@ def test_a_cell_of_an_h5ad_without_a_value_is_named(cells, kind, monkeypatch):
         message = refusal(read, entry, write(kind, change=put(value)))
         assert "gene G, sample cell17" in message
         assert part in message
+
+
+@KINDS
+def test_counts_that_are_no_whole_numbers_are_counted_and_warned_of(cells, kind, caplog):
+    write, values, _ = cells
+    path = write(kind, change=lambda counts: np.log1p(counts))
+
+    found = read({**toy.H5AD, "values": "counts"}, path)
+
+    assert found.notes["fractional_values"] == (values > 0).sum()
+    assert "are no whole numbers" in caplog.text
+    caplog.clear()
+    assert "fractional_values" not in read(toy.H5AD, path).notes
+    assert read({**toy.H5AD, "values": "counts"}, write(kind)).notes["fractional_values"] == 0
+    assert not caplog.text
 
 
 def test_columns_of_obs_of_any_type_may_be_labels(cells):

@@ -8,17 +8,21 @@ An entry is a mapping with `format` (toil, geo_lung, csv or h5ad), optionally `v
 """
 
 import importlib
+import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genosiege.errors import InputError
-from genosiege.expression.reading.raw import Described, Raw
+from genosiege.expression.reading.raw import Described, Raw, are_counts, count_fractions
 
 __all__ = ["MODULES", "Described", "Raw", "describe", "read"]
+
+log = logging.getLogger(__name__)
 
 Entry = Mapping[str, Any]
 Path = str | os.PathLike[str]
@@ -90,7 +94,8 @@ def read(
     Returns
     -------
     Raw
-        `values` of shape (n, p), in the order of `rows`.
+        `values` of shape (n, p), in the order of `rows`. Under `values: counts` the notes tell
+        of `fractional_values`, which are warned of.
 
     Raises
     ------
@@ -99,7 +104,19 @@ def read(
         `values: counts`, a gene is there twice (unless `genes.duplicates` says how to merge),
         or no gene is expressed.
     """
-    return _format(entry, "dataset").read(entry, matrix, described, train, rows)
+    found = _format(entry, "dataset").read(entry, matrix, described, train, rows)
+    if not are_counts(entry):
+        return found
+    # No refusal, since expected counts of RSEM or Salmon are fractions, too.
+    fractions = count_fractions(found.values)
+    if fractions:
+        log.warning(
+            "%s: values: counts, but %d values are no whole numbers; if they are normalised "
+            "already, set values: log or choose another layer",
+            matrix,
+            fractions,
+        )
+    return replace(found, notes={**found.notes, "fractional_values": fractions})
 
 
 def _format(entry: Entry, name: str) -> _Format:

@@ -312,6 +312,16 @@ def check_values(values: Matrix, counts: bool, cell: Callable[[int, int], str]) 
     )
 
 
+def count_fractions(values: Matrix) -> int:
+    """Count the values that are no whole numbers, some rows at a time."""
+    import scipy.sparse
+
+    data = values.data[None] if scipy.sparse.issparse(values) else values
+    step = max(1, (1 << 22) // max(1, data.shape[1]))
+    parts = (data[start : start + step] for start in range(0, len(data), step))
+    return int(sum(np.count_nonzero(part != np.floor(part)) for part in parts))
+
+
 def are_counts(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry's values are counts; without `values` they are not."""
     kind = entry.get("values", "log")
