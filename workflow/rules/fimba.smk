@@ -173,7 +173,7 @@ rule poison:
         mem_mb=8000,
         runtime=480,
     params:
-        poisoning=lookup("poisoning", within=config),
+        poisoning=section_options("poisoning"),
         fractions=lookup("vae/fractions", within=config),
     script:
         "../scripts/poison.py"

@@ -20,6 +20,8 @@ rule make_expression_tables:
         expression_data_page=page("expression_data", "Expression", "What the data hold"),
         expression_models=csv_file("expression_models", "Expression", "Each model"),
         expression_models_page=page("expression_models", "Expression", "Each model"),
+        expression_seeds=csv_file("expression_seeds", "Expression", "Over seeds"),
+        expression_seeds_page=page("expression_seeds", "Expression", "Over seeds"),
         importance=csv_file("importance", "Expression", "What models look at"),
         importance_page=page("importance", "Expression", "What models look at"),
         fimba=csv_file("fimba", "Expression", "FIMBA"),
@@ -50,3 +52,44 @@ rule make_expression_tables:
         runtime=60,
     script:
         "../scripts/make_expression_tables.py"
+
+
+rule draw_expression_figures:
+    input:
+        cards=of_datasets("card.json"),
+        smallest_k=of_models("smallest_k.parquet"),
+        importance="<results>/tables/importance.csv",
+        fimba="<results>/tables/fimba.csv",
+        ablation="<results>/tables/ablation.csv",
+        poisoning="<results>/tables/poisoning.csv",
+        hardening="<results>/tables/expression_hardening.csv",
+        comparison="<results>/tables/comparison.csv",
+        code=code("draw_expression_figures"),
+    output:
+        fimba=expression_figure("fimba", "FIMBA", "fimba_curve"),
+        smallest_k=expression_figure(
+            "smallest_k", "Fewest genes to flip", "smallest_k_curve"
+        ),
+        ablation=expression_figure("ablation", "Ablation", "ablation_figure"),
+        poisoning=expression_figure("poisoning", "Poisoning", "poisoning_figure"),
+        hardening=expression_figure(
+            "expression_hardening",
+            "Adversarial training",
+            "expression_hardening_figure",
+        ),
+        comparison=expression_figure(
+            "comparison", "Beside other attacks", "comparison_figure"
+        ),
+        importance=expression_figure(
+            "importance", "What models look at", "importance_overlap"
+        ),
+    log:
+        "<logs>/draw_expression_figures.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    script:
+        "../scripts/draw_expression_figures.py"

@@ -113,15 +113,17 @@ def evasions_run():
     return of_models("evasion.parquet") if config["vae"]["fractions"] else []
 
 
-def poisonings_run():
-    """Name what poisoning did to every model, where any is asked for."""
-    return of_models("poisoning.parquet") if config["poisoning"]["rates"] else []
-
-
 def among_models(section):
     """Name the run's models that a section of the configuration is about; null is all."""
     asked = config[section]["models"]
     return config["run"]["models"] if asked is None else asked
+
+
+def poisonings_run():
+    """Name what poisoning did to every model, where any is asked for."""
+    if not config["poisoning"]["rates"]:
+        return []
+    return of_models("poisoning.parquet", among_models("poisoning"))
 
 
 def hardenings_run():
@@ -140,7 +142,10 @@ def expression_results(wildcards):
     """Name what the report says of the expression arm, where the run has any dataset."""
     if not config["run"]["datasets"]:
         return []
-    return [*rules.make_expression_tables.output]
+    return [
+        *rules.make_expression_tables.output,
+        *rules.draw_expression_figures.output,
+    ]
 
 
 # In the report ------------------------------------------------------------------------
@@ -169,3 +174,8 @@ def page(name, category, result):
 def figure(name, result, caption=None, category="Attacks"):
     """Mark a figure."""
     return shown(f"figures/{name}.svg", category, result, "figure", caption or name)
+
+
+def expression_figure(name, result, caption):
+    """Mark a figure of the expression arm."""
+    return figure(name, result, caption, "Expression")

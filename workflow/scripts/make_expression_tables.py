@@ -18,11 +18,14 @@ from genosiege.expression.tables import (
 with runtime.script(snakemake.log[0]):
     given = snakemake.input
     cards = reading.Cards.read(given.cards)
+    models = model_table.models_table(given.metrics, given.descriptions, cards)
+    fimba = fimba_table.fimba_table(given.fimba, cards)
     tables = {
         "expression_data": data_table.data_table(cards),
-        "expression_models": model_table.models_table(given.metrics, given.descriptions, cards),
+        "expression_models": models,
+        "expression_seeds": model_table.seeds_table(models, fimba),
         "importance": importance_table.importance_table(given.importance, cards),
-        "fimba": fimba_table.fimba_table(given.fimba, cards),
+        "fimba": fimba,
         "smallest_k": smallest_k_table.smallest_k_table(given.smallest_k, cards),
         "vae": vae_table.vae_table(given.vaes, given.evasion, cards),
         "ablation": ablation.ablation_table(given.fimba, given.evasion, cards),

@@ -96,7 +96,7 @@ def _check_model(name: str, entry: Mapping[str, Any]) -> None:
 
 
 def _check_attacks(config: Mapping[str, Any]) -> None:
-    for section in ("expression_hardening", "comparison"):
+    for section in ("poisoning", "expression_hardening", "comparison"):
         for index, name in enumerate(config[section]["models"] or []):
             if name not in config["run"]["models"]:
                 raise InputError(

@@ -85,7 +85,8 @@ def write_parquet(
 
 def read_parquet(path: str | os.PathLike[str]) -> "pd.DataFrame":
     """Read a table; errors as for `read_table`."""
-    return read_table(path).to_pandas(use_threads=False)
+    table: pd.DataFrame = read_table(path).to_pandas(use_threads=False)
+    return table
 
 
 def read_table(path: str | os.PathLike[str]) -> "pyarrow.Table":
