@@ -118,8 +118,8 @@ def test_only_lowprofool_takes_gradients_one_with_each_query(table):
     graded = table[table["n_gradients"] > 0]
 
     assert set(graded["attack"]) == {"lowprofool"}
-    assert (graded["n_gradients"] == 100).all()
-    assert (graded["n_queries"] == 100).all()
+    assert (graded["n_gradients"] == 500).all()
+    assert (graded["n_queries"] == 500).all()
 
 
 def test_fimba_asks_what_the_search_for_the_smallest_k_asks(
@@ -150,7 +150,9 @@ def test_no_attack_ever_asks_more_than_its_budget(weights, test_split, train, ra
     found = compare(Differentiable(weights), test_split, train, rankings, budget=budget)
 
     assert (found["n_queries"] <= budget).all()
-    assert (found.loc[found["attack"].isin(["hopskipjump", "zoo"]), "n_queries"] == budget).all()
+    assert (
+        found.loc[found["attack"].isin(["hopskipjump", "zoo", "lowprofool"]), "n_queries"] == budget
+    ).all()
 
 
 @pytest.mark.parametrize("budget", [7, 130])
@@ -356,6 +358,8 @@ def test_samples_are_drawn_from_the_test_split_the_same_for_every_model(weights,
         ({"t": 1.5}, "t 1.5"),
         ({"clip": -1}, "clip -1"),
         ({"zoo_rate": True}, "zoo_rate True"),
+        ({"lowprofool_rates": []}, "lowprofool_rates"),
+        ({"lowprofool_rates": [0.1, 0]}, "lowprofool_rates 0"),
         ({"queries": 5}, "queries"),
     ],
 )

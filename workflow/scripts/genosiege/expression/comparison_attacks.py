@@ -3,6 +3,7 @@
 HopSkipJump sees decisions, ZOO sees scores, LowProFool also takes gradients and so is for
 networks alone. FIMBA asks about one prefix of its ranking after the other. Whatever an attack
 returns, its result is the flip of smallest L2 among all rows that it asked within the budget.
+Gradients, and what FIMBA's ranking cost, are no queries: they are known from inside the model.
 """
 
 import logging
@@ -79,9 +80,10 @@ class Comparison:
     zoo_weight : float
         Weight of being misclassified against the squared L2.
     lowprofool_steps : int
-        Steps of LowProFool, each one gradient and one query.
-    lowprofool_rate : float
-        Its first step size.
+        Steps of a run of LowProFool, each one gradient and one query.
+    lowprofool_rates : sequence of float
+        First step size of each of its runs. What fits depends on the model by a factor of a
+        hundred, so it has several, while the budget lasts.
 
     Raises
     ------
@@ -101,7 +103,7 @@ class Comparison:
     zoo_rate: float = 0.1
     zoo_weight: float = 100.0
     lowprofool_steps: int = 100
-    lowprofool_rate: float = 0.2
+    lowprofool_rates: Sequence[float] = (0.05, 0.2, 1.0, 5.0, 20.0)
 
     def __post_init__(self) -> None:
         if isinstance(self.attacks, str) or len(set(self.attacks)) < len(self.attacks):
@@ -118,8 +120,14 @@ class Comparison:
             model_options.check_count(_SECTION, name, getattr(self, name))
         if self.samples is not None:
             model_options.check_count(_SECTION, "samples", self.samples)
-        for name in ("clip", "zoo_difference", "zoo_rate", "zoo_weight", "lowprofool_rate"):
+        for name in ("clip", "zoo_difference", "zoo_rate", "zoo_weight"):
             model_options.check_number(_SECTION, name, getattr(self, name), above=True)
+        if not isinstance(self.lowprofool_rates, tuple) or not self.lowprofool_rates:
+            raise InputError(
+                f"{_SECTION}, lowprofool_rates {self.lowprofool_rates!r}: give a list of numbers."
+            )
+        for rate in self.lowprofool_rates:
+            model_options.check_number(_SECTION, "lowprofool_rates", rate, above=True)
         model_options.check_share(_SECTION, "t", self.t)
 
     @classmethod

@@ -142,14 +142,12 @@ def lowprofool(
     """
     from art.attacks.evasion import LowProFool
 
-    attack = LowProFool(
-        _toolbox_model(counted, lambda probabilities: probabilities),
-        n_steps=options.lowprofool_steps,
-        eta=options.lowprofool_rate,
-    )
-    attack.fit_importances(importance_array=importance)
-    with _borrowed_randomness(rng):
-        attack.generate(counted.sample[None], y=1 - _one_hot(counted.label))
+    classifier = _toolbox_model(counted, lambda probabilities: probabilities)
+    for rate in options.lowprofool_rates:
+        attack = LowProFool(classifier, n_steps=options.lowprofool_steps, eta=rate)
+        attack.fit_importances(importance_array=importance)
+        with _borrowed_randomness(rng):
+            attack.generate(counted.sample[None], y=1 - _one_hot(counted.label))
 
 
 def correlations(train: Samples) -> Numbers:
