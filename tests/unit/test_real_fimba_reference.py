@@ -144,4 +144,4 @@ def test_every_cell_agrees_with_the_reference(kind, splits):
             rows = table[(table["targets"] == aim) & (table["k"] == k)]
             guided, random = rows["features"] == "shap", rows["features"] == "random"
             found = (*rates(rows[guided]), *rates(rows[random]))
-            # assert found == pytest.approx(expected, abs=CLOSE), (aim, k)
+            assert found == pytest.approx(expected, abs=CLOSE), (aim, k)
