@@ -1,11 +1,15 @@
 """A random forest of samples, kept with skops."""
 
+import importlib
+import importlib.abc
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +30,7 @@ _TRUSTED = ["sklearn.tree._tree.Tree"]
 _ROWS = 4096
 # The first moment that a zip file can name: equal forests are to give equal files.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_ADAPTERS = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "cupy", "dask")]
 
 
 @dataclass(frozen=True)
@@ -136,9 +141,8 @@ class Forest(Model):
 
     def to_bytes(self) -> bytes:
         """Give the forest as skops writes it, less what differs between equal forests."""
-        import skops.io
-
-        return _canonical(skops.io.dumps(self.estimator))
+        estimator = self.estimator
+        return _canonical(_skops().dumps(estimator))
 
     def from_bytes(self, content: bytes, facts: Mapping[str, Any]) -> None:
         """Take a forest that `to_bytes` gave.
@@ -148,10 +152,9 @@ class Forest(Model):
         InputError
             If it holds any other type, is damaged, or is a forest of other genes or classes.
         """
-        import skops.io
-
+        skops = _skops()
         try:
-            forest = skops.io.loads(content, trusted=_TRUSTED)
+            forest = skops.loads(content, trusted=_TRUSTED)
         # Damage shows as one of many exceptions, according to the byte that is wrong.
         except Exception as error:
             first = (str(error).splitlines() or [type(error).__name__])[0][:160]
@@ -164,11 +167,39 @@ class Forest(Model):
 
 def make(kind: str, options: Mapping[str, Any], n_features: int, seed: int, threads: int) -> Forest:
     """Make an untrained forest; see `models.create`."""
-    return Forest(model_options.take(Options, options, _SECTION), n_features, seed, threads)
+    taken = model_options.take(Options, options, _SECTION)
+    if type(taken.max_features) is int and taken.max_features > n_features:
+        raise InputError(
+            f"{_SECTION}, max_features {taken.max_features}: the data have {n_features} genes; "
+            "give a smaller number, or null for all."
+        )
+    return Forest(taken, n_features, seed, threads)
+
+
+class _Unneeded(importlib.abc.MetaPathFinder):
+    """Refuses the adapters of scikit-learn to other array libraries, which import these."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Raise for an adapter; leave any other module to the next finder."""
+        if fullname in _ADAPTERS:
+            raise ModuleNotFoundError(f"{fullname} is not needed here")
+
+
+def _skops() -> ModuleType:
+    """Import skops, which looks through all of scikit-learn, without loading torch by the way."""
+    finder = _Unneeded()
+    sys.meta_path.insert(0, finder)
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def _canonical(archive: bytes) -> bytes:
-    """Name the arrays by their order instead of their addresses; drop addresses and times."""
+    """Drop what differs between equal forests: addresses, times, bytes between fields.
+
+    Arrays are named by their order instead of their addresses.
+    """
     names: dict[str, str] = {}
 
     def without_addresses(node: Any) -> Any:
@@ -185,8 +216,21 @@ def _canonical(archive: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
         schema = json.dumps(without_addresses(json.loads(old.read("schema.json"))))
         for before, after in names.items():
-            new.writestr(zipfile.ZipInfo(after, _EPOCH), old.read(before))
+            new.writestr(zipfile.ZipInfo(after, _EPOCH), _blanked(old.read(before)))
         new.writestr(zipfile.ZipInfo("schema.json", _EPOCH), schema)
+    return out.getvalue()
+
+
+def _blanked(npy: bytes) -> bytes:
+    """Write an array anew, with zeros between the fields of a node, where memory is left over."""
+    array = np.load(io.BytesIO(npy), allow_pickle=False)
+    if array.dtype.names is None:
+        return npy
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
     return out.getvalue()
 
 

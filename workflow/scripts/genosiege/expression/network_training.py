@@ -48,11 +48,11 @@ class Training:
         If a value is out of range.
     """
 
-    epochs: int = 60
+    epochs: int = 40
     batch_size: int = 64
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
-    patience: int = 10
+    patience: int = 8
 
     def __post_init__(self) -> None:
         model_options.check_count(_SECTION, "epochs", self.epochs)

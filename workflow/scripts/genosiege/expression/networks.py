@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
@@ -17,6 +18,8 @@ from genosiege.expression import cnn, model_options, network_training, resnet, v
 from genosiege.expression.models import Model, untrained
 from genosiege.expression.network_training import Training
 from genosiege.expression.samples import Samples
+
+_N_FEATURES = "n_features"
 
 Architecture = cnn.Architecture | resnet.Architecture | vit.Architecture
 
@@ -93,7 +96,8 @@ class Network(Model):
 
     def to_bytes(self) -> bytes:
         """Give all parameters and running means as safetensors."""
-        state = self.module.state_dict()
+        # A ResNet's shapes do not tell how many genes it has seen, so that is kept as well.
+        state = {**self.module.state_dict(), _N_FEATURES: torch.tensor(self.n_features)}
         return safetensors.save({k: t.detach().cpu().contiguous() for k, t in state.items()})
 
     def from_bytes(self, content: bytes, facts: Mapping[str, Any]) -> None:
@@ -107,13 +111,17 @@ class Network(Model):
         with network_training.seeded(runtime.stream(self.seed, self.kind, "weights")):
             module = self._build()
         try:
-            module.load_state_dict(safetensors.load(content))
+            state = safetensors.load(content)
+            n_features = state.pop(_N_FEATURES, torch.tensor(0))
+            module.load_state_dict(state)
         except SafetensorError as error:
             raise InputError("this is no whole safetensors file; train the model again.") from error
         except RuntimeError as error:
             raise InputError(
                 f"the tensors are not those of this {self.kind}; train it again."
             ) from error
+        if not torch.equal(n_features, torch.tensor(self.n_features)):
+            raise InputError("the network was trained on another number of genes; train it again.")
         found = {name: facts.get(name) for name in ("best_epoch", "n_epochs")}
         self._found = {name: value for name, value in found.items() if type(value) is int}
         self._module = module.to(self.device).eval()
