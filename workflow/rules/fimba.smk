@@ -19,7 +19,7 @@ rule train_expression_model:
         "<results>/benchmarks/train_expression_model/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=networks,
         mem_mb=8000,
@@ -47,7 +47,7 @@ rule rank_features:
         "<results>/benchmarks/rank_features/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=networks,
         mem_mb=8000,
@@ -78,7 +78,7 @@ rule fimba:
         "<results>/benchmarks/fimba/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=networks,
         mem_mb=8000,
@@ -104,7 +104,7 @@ rule train_vae:
         "<results>/benchmarks/train_vae/{dataset}.seed{seed}.fraction{fraction}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,
@@ -136,7 +136,7 @@ rule evade:
         "<results>/benchmarks/evade/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,
@@ -167,7 +167,7 @@ rule poison:
         "<results>/benchmarks/poison/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,
@@ -195,7 +195,7 @@ rule harden_expression_model:
         "<results>/benchmarks/harden_expression_model/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=networks,
         mem_mb=8000,
@@ -222,7 +222,7 @@ rule compare_attacks:
         "<results>/benchmarks/compare_attacks/{dataset}.{model}.seed{seed}.tsv"
     conda:
         "../../envs/expression.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=networks,
         mem_mb=8000,
