@@ -143,14 +143,14 @@ def test_every_setting_of_the_grid_has_a_row_for_each_sample():
 
 def test_interpolated_rows_equal_an_attack_in_plain_loops():
     model = Logistic(WEIGHTS)
-    table = attack(model, options(importance=["global", "per_sample"], k=[3], t=[8 / 9]))
+    table = attack(model, options(importance=["global", "per_sample"], k=[3, "all"], t=[8 / 9]))
     rng_orders = {
         number: fimba.orders({}, options(features=["random"]), (30, P), 0)[number].order
         for number in (0, 1)
     }
 
     chosen = table[table["values"] == "interpolated"]
-    assert len(chosen) == 2 * 4 * 30
+    assert len(chosen) == 2 * 4 * 2 * 30
     for row in chosen.itertuples():
         at = TEST.ids.tolist().index(row.id)
         sample, label = TEST.values[at], TEST.labels[at]
@@ -160,7 +160,7 @@ def test_interpolated_rows_equal_an_attack_in_plain_loops():
         aim = TRAIN.values[candidates[nearest_by_loops(sample, TRAIN.values[candidates])]]
         order = RANKINGS.get(("shap", row.importance), rng_orders[row.feature_set])
         order = order[at] if order.ndim == 2 else order
-        moved = moved_by_loops(sample[None], aim[None], order, 3, 8 / 9)[0]
+        moved = moved_by_loops(sample[None], aim[None], order, row.k, 8 / 9)[0]
         positive = 1 / (1 + np.exp(-moved @ WEIGHTS))
         p_true = positive if label == 1 else 1 - positive
         nearby = np.argsort(((TRAIN.values - moved) ** 2).sum(axis=1))[:5]
@@ -181,9 +181,9 @@ def test_uniform_values_are_drawn_once_and_larger_k_extend_smaller_ones():
     assert not np.array_equal(first, fimba.uniform_values(TEST, 0, 1))
     assert -1 <= first.min() < -0.9 and 0.9 < first.max() <= 1
 
-    table = attack(chosen=options(k=[2, 3], values=["uniform"]))
+    table = attack(chosen=options(k=[2, 3, "all"], values=["uniform"]))
     order = RANKINGS["shap", "global"]
-    for k in (2, 3):
+    for k in (2, 3, P):
         moved = TEST.values.copy()
         moved[:, order[:k]] = first[:, order[:k]]
         rows = table[(table["k"] == k) & (table["features"] == "shap")]
