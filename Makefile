@@ -5,6 +5,8 @@ CORES ?= 2
 VENV := .venv
 STAMP := $(VENV)/.installed
 SNAKEMAKE := snakemake --cores $(CORES)
+# A file's tests share what they have made: they stay together.
+PYTEST := pytest --numprocesses $(CORES) --dist loadfile
 DEMO := --configfile config/config.yaml config/demo.yaml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -23,20 +25,21 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## simulated promoters, two small models, attacks, hardening, a report: minutes, offline
+demo: $(STAMP)  ## simulated promoters and expression, small models, attacks, a report: minutes, offline
 	$(SNAKEMAKE) --quiet rules $(DEMO)
 	$(SNAKEMAKE) --quiet rules $(DEMO) --report results/demo/report.html
 	@echo
 	@echo "Made: simulated promoters, a small DNABERT-2 and a CNN, attacks on both, certificates,"
-	@echo "two rounds of adversarial training with a control, tables (results/demo/tables/) and"
-	@echo "figures (results/demo/figures/)."
+	@echo "two rounds of adversarial training with a control; simulated tumours and COVID-19 cells,"
+	@echo "five models of expression, FIMBA, an autoencoder that evades and poisons; tables"
+	@echo "(results/demo/tables/) and figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 
 test: $(STAMP)  ## all tests that need no real data
-	pytest -m "not real"
+	$(PYTEST) -m "not real"
 
 test-full: $(STAMP)  ## also the tests on the real data of ../shared
-	pytest
+	$(PYTEST)
 
 results: $(STAMP)  ## the experiments on real data that the README quotes; can be resumed
 	@for overlay in config/results/*.yaml; do \
@@ -44,12 +47,14 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	    echo "$$overlay"; \
 	    $(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$overlay" || exit 1; \
 	done
-	@echo "Look at results/*/tables/attacks.csv and verdict.csv, and at results/*/figures/."
+	@echo "Look at results/*/tables/attacks.csv, verdict.csv and fimba.csv, and at results/*/figures/."
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py
 	python tests/bench/oracle_throughput.py
 	python tests/bench/round_evaluation.py
+	python tests/bench/fimba_loop.py
+	python tests/bench/toil_reading.py
 	@echo "Open results/bench/oracle_throughput.json for all figures."
 
 lint: $(STAMP)  ## format and static checks

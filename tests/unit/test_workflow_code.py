@@ -145,3 +145,12 @@ def test_a_kind_names_its_module():
     assert workflow_code.kind_modules(entries, "search", "attack") == [
         "genosiege.sequence.attacks.genetic"
     ]
+
+
+def test_the_workflow_knows_the_modules_that_the_registries_import():
+    from genosiege.expression import models, reading
+
+    formats = {kind: f"{reading.__name__}.{name}" for kind, name in reading.MODULES.items()}
+
+    assert formats == workflow_code.FORMAT_MODULES
+    assert models.MODULES == workflow_code.MODEL_MODULES

@@ -1,0 +1,293 @@
+"""The expression arm as a small real run: what it makes, and what a change of it runs again."""
+
+import copy
+import gzip
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+from calling import run_workflow
+from endings import assert_one_line, half_written
+
+NAME = "expression"
+MODELS = ("random_forest", "xgboost")
+CHAIN = ("train_expression_model", "rank_features", "fimba", "evade", "poison")
+TABLES = ("make_expression_tables", "draw_expression_figures")
+EASY, HARD = "easy", "hard"
+
+CONFIG: dict[str, Any] = {
+    "run": {
+        "name": NAME,
+        "seeds": [0],
+        "tasks": [],
+        "encoders": [],
+        "attacks": [],
+        "defences": [],
+        "datasets": [HARD],
+        "models": list(MODELS),
+    },
+    "fimba": {
+        "k": [2, 200, "all"],
+        "random_sets": 2,
+        "folds": 2,
+        "explain_samples": 20,
+        "smallest_k": {"samples": 10, "max": 20},
+    },
+    "vae": {"fractions": [100], "widths": [8], "latent": 2, "epochs": 2, "learning_rate": 0.001},
+    "poisoning": {"kinds": ["vae", "label_flip"], "rates": [10]},
+    "expression_hardening": {
+        "models": ["random_forest"],
+        "rounds": 1,
+        "k": 5,
+        "evaluate_k": [5],
+        "random_sets": 1,
+        "explain_samples": 10,
+    },
+    "comparison": {"models": ["random_forest"], "attacks": ["zoo"], "budget": 40, "samples": 2},
+    "datasets": {
+        name: {
+            "format": "csv",
+            "matrix": {
+                "kind": "simulate",
+                "assay": "bulk",
+                "samples": 120,
+                "genes": 30,
+                "strength": strength,
+                "study_effect": 0,
+            },
+            "id": "id",
+            "donor": "donor",
+            "site": "site",
+            "study": "study",
+        }
+        for name, strength in ((HARD, 0.4), (EASY, 5))
+    },
+    "models": {
+        "random_forest": {"trees": 10},
+        "xgboost": {"trees": 10, "max_depth": 2},
+        "cnn": {"channels": [4], "hidden": 8, "training": {"epochs": 2}},
+    },
+}
+
+
+def changed(**sections: Any) -> dict[str, Any]:
+    """Give the configuration with some keys of its sections replaced, two levels deep."""
+    config = copy.deepcopy(CONFIG)
+    for section, entries in sections.items():
+        for key, value in entries.items():
+            if isinstance(value, dict):
+                config[section][key] = {**config[section].get(key, {}), **value}
+            else:
+                config[section][key] = value
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole small run was made."""
+    folder = tmp_path_factory.mktemp("expression")
+    run_workflow(folder, CONFIG, "--quiet", "rules", check=True)
+    return folder
+
+
+def plan(run: Path, **sections: Any) -> Counter[str]:
+    """Count the jobs that a changed configuration would run in the finished folder."""
+    output = run_workflow(run, changed(**sections), "--dry-run", "--quiet", "rules", check=True)
+    return Counter(tiny.planned(output.stdout))
+
+
+def of_model(run: Path, model: str, file: str) -> Path:
+    return run / f"results/{NAME}/expression/{HARD}/{model}/seed0/{file}"
+
+
+def test_a_run_of_the_expression_arm_alone_makes_every_table(run):
+    tables = {path.stem: pd.read_csv(path) for path in run.glob(f"results/{NAME}/tables/*.csv")}
+
+    assert {"fimba", "smallest_k", "ablation", "poisoning", "comparison"} <= set(tables)
+    assert {"expression_data", "expression_models", "importance", "vae"} <= set(tables)
+    assert all(len(table) for table in tables.values())
+    assert set(tables["fimba"]["model"]) == set(MODELS)
+    assert set(tables["expression_hardening"]["model"]) == {"random_forest"}
+    assert half_written(run) == []
+
+
+def test_a_second_call_does_nothing(run):
+    assert plan(run) == {}
+
+
+def test_more_features_than_there_are_stand_in_the_table_with_a_status(run):
+    table = pd.read_csv(run / f"results/{NAME}/tables/fimba.csv")
+    n_genes = pd.read_parquet(run / f"results/{NAME}/data/{HARD}/seed0/genes.parquet").shape[0]
+    status = table.set_index("k")["status"]
+
+    assert set(status.loc[[200]]) == {"k_exceeds_features"}
+    assert "k_exceeds_features" not in set(status.loc[[2, n_genes]])
+
+
+def test_random_features_are_the_same_for_all_models(run):
+    tables = [pd.read_parquet(of_model(run, model, "fimba.parquet")) for model in MODELS]
+    keys = ["targets", "feature_set", "values", "k", "t", "id"]
+    forest, boosting = (
+        table[(table["features"] == "random") & (table["values"] == "uniform")].set_index(keys)
+        for table in tables
+    )
+
+    assert len(forest)
+    pd.testing.assert_series_equal(forest["l2"], boosting["l2"])
+
+
+def test_other_hyper_parameters_of_a_model_rerun_its_chain_alone(run):
+    expected = Counter(dict.fromkeys((*CHAIN, *TABLES), 1))
+
+    assert plan(run, models={"xgboost": {"trees": 11}}) == expected
+    with_lists = expected + Counter(harden_expression_model=1, compare_attacks=1)
+    assert plan(run, models={"random_forest": {"trees": 11}}) == with_lists
+
+
+def test_other_settings_rerun_what_they_touch(run):
+    tables = Counter(TABLES)
+
+    assert plan(run, fimba={"k": [3]}) == Counter(fimba=2, evade=2) + tables
+    assert plan(run, vae={"latent": 3}) == Counter(train_vae=1, evade=2, poison=2) + tables
+    assert plan(run, poisoning={"rates": [10, 20]}) == Counter(poison=2) + tables
+    assert plan(run, comparison={"budget": 41}) == Counter(compare_attacks=1) + tables
+    assert plan(run, expression_hardening={"rounds": 2}) == (
+        Counter(harden_expression_model=1) + tables
+    )
+    assert plan(run, run={"models": ["xgboost"]}, expression_hardening={"models": []},
+                comparison={"models": []}) == tables  # fmt: skip
+
+
+def test_a_rule_depends_on_the_module_of_its_model_and_format_alone(run):
+    output = run_workflow(run, CONFIG, "--dry-run", "--forceall", check=True).stdout
+    jobs = output.split("\nrule ")
+    trained = {
+        kind: next(job for job in jobs if job.startswith("train_exp") and f"/{kind}/" in job)
+        for kind in MODELS
+    }
+    prepared = next(job for job in jobs if job.startswith("prepare_expression"))
+
+    assert "expression/forest.py" in trained["random_forest"]
+    assert "boosting.py" not in trained["random_forest"]
+    assert "network" not in trained["random_forest"]
+    assert "expression/boosting.py" in trained["xgboost"]
+    assert "forest.py" not in trained["xgboost"].replace("random_forest", "")
+    assert "reading/table.py" in prepared
+    assert not any(f"reading/{other}.py" in prepared for other in ("toil", "annotated", "geo_lung"))
+
+
+def test_a_classifier_without_errors_has_a_status_and_no_crash(tmp_path):
+    config = changed(
+        run={"datasets": [EASY], "models": ["random_forest"]},
+        vae={"fractions": []},
+        poisoning={"rates": []},
+        expression_hardening={"models": []},
+        comparison={"attacks": []},
+    )
+    target = f"results/{NAME}/expression/{EASY}/random_forest/seed0/"
+
+    run_workflow(tmp_path, config, "--quiet", "rules", check=True)
+
+    out_of_fold = pd.read_parquet(tmp_path / target / "out_of_fold.parquet")
+    rows = pd.read_parquet(tmp_path / target / "fimba.parquet")
+    table = pd.read_csv(tmp_path / f"results/{NAME}/tables/fimba.csv")
+    assert out_of_fold["correct"].all()
+    assert set(rows[rows["targets"] == "error"]["status"]) <= {"no_targets", "k_exceeds_features"}
+    shown = table[(table["targets"] == "error") & (table["k"] == 2)]
+    assert len(shown)
+    assert set(shown["status"]) == {"no_targets"}
+
+
+def csv(rows: list[str]) -> str:
+    return "\n".join(rows) + "\n"
+
+
+def good_rows(n: int = 40) -> list[str]:
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 50, (n, 4))
+    lines = [f"{i % 2}," + ",".join(map(str, row)) for i, row in enumerate(values)]
+    return ["label,A,B,C,D", *lines]
+
+
+def without_label() -> list[str]:
+    return [row.split(",", 1)[1] for row in good_rows()]
+
+
+def one_class() -> list[str]:
+    return ["label,A,B,C,D", *(f"0{row[1:]}" for row in good_rows()[1:])]
+
+
+BROKEN = {
+    "label column missing": (without_label(), {}, "label"),
+    "one class only": (one_class(), {}, "class"),
+    "a missing value": ([*good_rows(), "0,1,,3,4"], {}, "line 42"),
+    "a negative count": ([*good_rows(), "0,1,-2,3,4"], {"values": "counts"}, "-2"),
+    "a gene named twice": (["label,A,B,C,C", *good_rows()[1:]], {}, "C"),
+    "fewer samples than folds": (good_rows(8), {"split": "folds"}, "fold"),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_mistake_in_a_table_ends_with_one_line(tmp_path, mistake):
+    rows, more, part = BROKEN[mistake]
+    (tmp_path / "mine.csv").write_text(csv(rows))
+    entry = {"format": "csv", "matrix": {"kind": "path", "path": "mine.csv"}, **more}
+    config = changed(run={"datasets": ["mine"]}) | {"datasets": {"mine": entry}}
+    target = f"results/{NAME}/data/mine/seed0/card.json"
+
+    finished = run_workflow(tmp_path, config, target, "--quiet", "all")
+
+    assert_one_line(finished, "", part)
+    assert half_written(tmp_path) == []
+    assert not (tmp_path / target).exists()
+
+
+def test_a_truncated_gzip_ends_with_one_line(tmp_path):
+    whole = gzip.compress(csv(good_rows()).encode())
+    (tmp_path / "mine.csv.gz").write_bytes(whole[: len(whole) // 2])
+    entry = {"format": "csv", "matrix": {"kind": "path", "path": "mine.csv.gz"}}
+    config = changed(run={"datasets": ["mine"]}) | {"datasets": {"mine": entry}}
+
+    finished = run_workflow(tmp_path, config, "--quiet", "all")
+
+    assert_one_line(finished, "mine.csv.gz")
+
+
+def test_a_users_own_table_is_read_where_it_lies_and_again_when_it_changes(tmp_path):
+    (tmp_path / "mine.csv").write_text(csv(good_rows()))
+    entry = {"format": "csv", "matrix": {"kind": "path", "path": "mine.csv"}}
+    config = changed(run={"datasets": ["mine"]}) | {"datasets": {"mine": entry}}
+    target = f"results/{NAME}/data/mine/seed0/card.json"
+
+    run_workflow(tmp_path, config, target, "--quiet", "all", check=True)
+    quiet = run_workflow(tmp_path, config, target, "--dry-run", check=True)
+    (tmp_path / "mine.csv").write_text(csv(good_rows(42)))
+    again = run_workflow(tmp_path, config, target, "--dry-run", check=True)
+
+    assert "Nothing to be done" in quiet.stdout + quiet.stderr
+    assert "rule prepare_expression" in again.stdout
+    assert not (tmp_path / "resources/datasets").exists()
+    shutil.rmtree(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("sections", "parts"),
+    [
+        ({"run": {"models": ["forest"]}}, ("config, run/models[0]", "random_forest")),
+        ({"run": {"models": []}}, ("config, run/models", "no model")),
+        ({"run": {"datasets": []}}, ("config, run", "tasks")),
+        ({"fimba": {"k": ["every"]}}, ("config, fimba/k[0]", "every")),
+        ({"models": {"xgboost": {"tree": 5}}}, ("config, models/xgboost", "trees")),
+        ({"datasets": {HARD: {"split": "donor", "donor": None}}}, ("config, datasets/hard/split",)),
+        ({"fimba": {"features": ["random"]}}, ("config, fimba/features", "shap")),
+        ({"comparison": {"models": ["cnn"]}}, ("config, comparison/models[0]", "cnn")),
+        ({"vae": {"fractions": []}}, ("config, poisoning/kinds", "fractions")),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_configuration_ends_with_one_line(workflow, sections, parts):
+    assert_one_line(workflow(changed(**sections), "--dry-run", "--quiet", "all"), *parts)
