@@ -334,6 +334,20 @@ def test_the_choice_of_genes_names_the_dataset(bulk):
     assert message.startswith("datasets/mine, genes, flavor seurat: a value is -")
 
 
+@pytest.mark.parametrize(("what", "wrong"), [("genes", 1000), ("samples", 3)])
+def test_a_file_that_is_not_the_expected_one_is_refused(bulk, what, wrong):
+    prepared = datasets.prepare(BULK, bulk, None, 0)
+    right = {
+        "genes": prepared.card["genes"]["genes_in_file"],
+        "samples": prepared.card["samples"]["described"],
+    }
+
+    datasets.prepare(BULK | {"expected": right}, bulk, None, 0)
+    message = refusal(datasets.prepare, BULK | {"expected": {what: wrong}}, bulk, None, 0)
+
+    assert f"{right[what]} {what} where {wrong} are expected" in message
+
+
 def test_an_entry_may_say_more():
     assert Preparation.from_mapping(BULK | {"upstream_leak": True}).upstream_leak
     assert Preparation.from_mapping({}) == Preparation()

@@ -176,6 +176,7 @@ def prepare(
     division = splits.divide(pool.labels, groups, options.split, seed, f"datasets/{name}")
     looked_at = np.ones(len(division), bool) if options.leaky_preprocessing else division == 0
     raw = reading.read(entry, matrix, described, looked_at, pool.rows)
+    _check_expected(entry, described, raw, matrix)
     normalised = scaling.normalise(raw.values, options.values)
     chosen = _choose(normalised, options, looked_at, name)
     parts = {
@@ -216,6 +217,19 @@ def write(prepared: Prepared, paths: Mapping[str, Path]) -> None:
         samples.write(getattr(prepared, split), prepared.groups[split].tolist(), paths[split])
     files.write_parquet(prepared.genes, paths["genes"])
     files.write_json(prepared.card, paths["card"])
+
+
+def _check_expected(
+    entry: Mapping[str, Any], described: reading.Described, raw: reading.Raw, matrix: Path
+) -> None:
+    """Refuse a file that is not the one expected: a download that ended early, say."""
+    found = {"genes": raw.notes["genes_in_file"], "samples": len(described)}
+    for name, wanted in (entry.get("expected") or {}).items():
+        if found[name] != wanted:
+            raise InputError(
+                f"{matrix}: {found[name]} {name} where {wanted} are expected; fetch the file again, "
+                "or correct `expected`."
+            )
 
 
 def _pool(described: reading.Described, options: Preparation, seed: int, name: str) -> _Pool:
