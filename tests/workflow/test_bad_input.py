@@ -40,7 +40,13 @@ def config(encoder: dict[str, Any] | None = None, **task: Any) -> dict[str, Any]
     source = {"kind": "path", "path": "promoters/{split}.csv"}
     name = "mine" if encoder else "small"
     return {
-        "run": {"tasks": ["mine"], "encoders": [name], "seeds": [0], "defences": [], "datasets": []},
+        "run": {
+            "tasks": ["mine"],
+            "encoders": [name],
+            "seeds": [0],
+            "defences": [],
+            "datasets": [],
+        },
         "tasks": {"mine": {"source": source, **task}},
         "encoders": {name: encoder or SMALL_CNN},
     }

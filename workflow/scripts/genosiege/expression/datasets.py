@@ -227,8 +227,8 @@ def _check_expected(
     for name, wanted in (entry.get("expected") or {}).items():
         if found[name] != wanted:
             raise InputError(
-                f"{matrix}: {found[name]} {name} where {wanted} are expected; fetch the file again, "
-                "or correct `expected`."
+                f"{matrix}: {found[name]} {name} where {wanted} are expected; fetch the file "
+                "again, or correct `expected`."
             )
 
 
