@@ -35,6 +35,7 @@ def snakemake(
         files.append(overlay)
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "workflow/Snakefile"]
     command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
+    command += ["--max-jobs-per-timespan", "1000/1m"]  # as in the default profile
     # Last an option without values: targets may follow.
     command += ["--directory", directory, "--cores", cores, "--rerun-incomplete"]
     command += [*arguments, "--configfile", *files]

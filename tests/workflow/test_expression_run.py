@@ -262,7 +262,7 @@ def test_a_classifier_without_errors_has_a_status_and_no_crash(tmp_path):
     table = pd.read_csv(tmp_path / f"results/{NAME}/tables/fimba.csv")
     assert out_of_fold["correct"].all()
     assert set(rows[rows["targets"] == "error"]["status"]) <= {"no_targets", "k_exceeds_features"}
-    shown = table[(table["targets"] == "error") & (table["k"] == "2")]
+    shown = table[(table["targets"] == "error") & (table["k"] == 2)]
     assert len(shown)
     assert set(shown["status"]) == {"no_targets"}
 
