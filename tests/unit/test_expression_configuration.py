@@ -58,8 +58,11 @@ def test_names_exist(filled, tmp_path, sections, start, part):
         ({"run": {"models": []}}, "config, run/models", "random_forest"),
         ({"datasets": {"tcga": {"matrix": {"kind": "path", "path": "no.gz"}}}},
          "config, datasets/tcga/matrix/path", "no.gz"),
-        ({"datasets": {"tcga": {"format": "csv", "split": "donor"}}},
-         "config, datasets/tcga/split", "donor"),
+        ({"datasets": {"tcga": {"format": "h5ad"}}}, "config, datasets/tcga/samples", "genes"),
+        ({"datasets": {"tcga": {"leaky_preprocessing": True, "resample": 5, "max_per_class": 5}}},
+         "config, datasets/tcga/resample", "max_per_class"),
+        ({"run": {"seeds": [0, 5]}, "datasets": {"tcga": {"split": "folds"}}},
+         "config, run/seeds, [0, 5]", "fold s of 5"),
         ({"datasets": {"tcga": {"resample": 5}}}, "config, datasets/tcga/resample", "leaky"),
         ({"datasets": {"tcga": {"fractions": [0.5, 0.1, 0.1]}}},
          "config, datasets/tcga/fractions", "add up to 1"),
@@ -76,6 +79,22 @@ def test_settings_that_contradict_each_other_are_refused(filled, tmp_path, secti
 
     assert message.startswith(start)
     assert part in message
+
+
+def test_a_split_by_donor_needs_their_column(filled, tmp_path):
+    config = changed(filled, {"datasets": {"tcga": {"format": "csv", "split": "donor"}}})
+    del config["datasets"]["tcga"]["samples"]
+
+    message = refusal(expression_configuration.check, config, tmp_path)
+
+    assert message.startswith("config, datasets/tcga/split")
+
+
+def test_what_is_not_asked_for_needs_nothing(filled, tmp_path):
+    sections = {"comparison": {"models": []}, "fimba": {"features": ["random"]},
+                "poisoning": {"models": []}, "vae": {"fractions": []}}  # fmt: skip
+
+    expression_configuration.check(changed(filled, sections), tmp_path)
 
 
 def test_a_model_has_no_name_of_a_folder(filled, tmp_path):

@@ -14,6 +14,18 @@ BOOSTING = {"kind": "xgboost", "trees": 5, "max_depth": 2}
 
 
 @pytest.fixture
+def classes_with_donors():
+    """Samples of two classes, with twelve donors of five samples each of either class."""
+    train = two_classes(120, seed=1, positives=0.5)
+    counts = {0: 0, 1: 0}
+    donors = []
+    for label in train.labels.tolist():
+        donors.append(f"{label}:{counts[label] // 5}")
+        counts[label] += 1
+    return train, donors
+
+
+@pytest.fixture
 def fits(monkeypatch):
     """Names of the samples that each model was trained and stopped on."""
     seen = []
@@ -64,6 +76,24 @@ def test_folds_are_those_of_scikit_learn_and_hold_each_class_alike():
         assert np.flatnonzero(table["fold"] == fold).tolist() == held_out.tolist()
     counts = table.groupby("fold")["label"].sum()
     assert counts.max() - counts.min() <= 1
+
+
+def test_no_donor_is_in_two_folds(classes_with_donors):
+    train, donors = classes_with_donors
+
+    table = folds.out_of_fold(FOREST, train, 3, 0, groups=donors)
+
+    assert table.groupby(np.array(donors))["fold"].nunique().eq(1).all()
+    assert table["fold"].nunique() == 3
+
+
+def test_donors_of_one_class_in_a_single_fold_are_refused(classes_with_donors):
+    train, _ = classes_with_donors
+    donors = ["well" if label == 0 else f"ill{i}" for i, label in enumerate(train.labels)]
+
+    message = refusal(folds.out_of_fold, FOREST, train, 3, 0, 1, donors)
+
+    assert "take fewer folds" in message
 
 
 def test_a_prediction_is_that_of_a_model_trained_on_the_other_folds():

@@ -155,9 +155,24 @@ def test_a_class_without_errors_gives_no_poison(train):
     assert len(made.samples) == 10 and not made.samples.labels.any()
 
 
+def test_the_control_without_poison_is_a_model_of_another_seed(forest, train, dev, test):
+    table = poisoning.run(forest, train, dev, test, {}, Poisoning(kinds=("refit",)), 5)
+    other = models.create(forest.entry(), len(train.genes), forest.seed + poisoning.OTHER_SEED)
+    other.fit(train, dev)
+
+    refit = table[table["kind"] == "refit"]
+    expected = other.predict_proba(test.values)[np.arange(len(test)), test.labels]
+
+    assert set(table["kind"]) == {"none", "refit"}
+    assert set(refit["n_poison"]) == {0} and set(refit["rate"]) == {0.0}
+    assert np.allclose(refit["p_true"], expected)
+    assert not np.allclose(refit["p_true"], table[table["kind"] == "none"]["p_true"])
+
+
 def test_every_model_is_the_one_fitted_to_clean_and_poison(forest, train, dev, test):
     halved = Scaling(train.genes, 0.5)
-    options = Poisoning(rates=(5, 10))
+    kinds = ("vae", "reconstruction", "label_flip")
+    options = Poisoning(kinds=kinds, rates=(5, 10))
 
     table = poisoning.run(forest, train, dev, test, {100: halved}, options, 5)
 
@@ -253,7 +268,8 @@ def test_an_attacker_uses_only_the_samples_that_the_vae_saw(forest, train, dev, 
 
 def test_a_perfect_model_gives_a_status_and_no_retraining(forest, train, dev, test):
     perfect = out_of_fold(train, [])
-    options = Poisoning(targets="error", rates=(1, 5))
+    kinds = ("vae", "reconstruction", "label_flip")
+    options = Poisoning(kinds=kinds, targets="error", rates=(1, 5))
 
     table = poisoning.run(
         forest, train, dev, test, {100: Scaling(train.genes)}, options, 5, perfect

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import refusal
 from toy_expression_models import Logistic, drawn, options, out_of_fold
 
 from genosiege.expression import fimba, judging, smallest_k, targets
@@ -119,9 +118,13 @@ def test_a_perfect_classifier_has_no_error_targets_and_tries_nothing():
     assert (table["n_queries"] == 0).all() and table["smallest_k"].isna().all()
 
 
-def test_a_search_that_was_not_asked_for_is_refused():
-    chosen = options(smallest_k=None)
+def test_a_search_that_was_not_asked_for_has_no_rows_and_all_columns():
+    made = {"opposite": targets.opposite_targets(TRAIN)}
+    asked = options(targets=("opposite",))
+    found = smallest_k.search(Logistic(WEIGHTS), TEST, made, RANKINGS, asked, 0)
+    chosen = options(targets=("opposite",), smallest_k=None)
 
-    message = refusal(smallest_k.search, Logistic(WEIGHTS), TEST, {}, RANKINGS, chosen, 0)
+    none = smallest_k.search(Logistic(WEIGHTS), TEST, made, RANKINGS, chosen, 0)
 
-    assert message.startswith("fimba, smallest_k")
+    assert len(none) == 0
+    assert none.dtypes.to_dict() == found.dtypes.to_dict()

@@ -87,6 +87,14 @@ def test_pretraining_has_a_seed_and_the_options_of_training_but_patience(filled)
     assert filled["encoders"]["scratch"]["pretraining"] == {"seed": 0, **training}
 
 
+def test_null_switches_the_search_for_the_smallest_k_off(repository):
+    config = {"run": {"tasks": ["a"]}, "fimba": {"smallest_k": None}}
+
+    validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
+
+    assert config["fimba"]["smallest_k"] is None
+
+
 @pytest.mark.parametrize("assay", ["bulk", "single_cell"])
 def test_defaults_of_simulated_expression_are_the_librarys(filled, assay):
     source = filled["datasets"][assay]["matrix"]

@@ -55,6 +55,10 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"constraints": {"motifs": ["tata_box"]}},
         'config, constraints/motifs, ["tata_box"]: this has to be a section with keys;',
     ),
+    "nothing for a section": (
+        {"fimba": None},
+        "config, fimba, null: this has to be a section with keys;",
+    ),
     "task not in the catalogue": (
         {"run": {"tasks": ["prom_300"]}},
         'config, run/tasks[0], "prom_300": `tasks` has no such entry; add it there or take one of: '

@@ -23,8 +23,14 @@ SEQUENCE = "<results>/sequence/{task}/{encoder}"
 
 def checked(config):
     """Fill the defaults in; end with one line where the configuration is wrong."""
+    schema = "../schemas/config.schema.yaml"
     try:
-        validate(config, "../schemas/config.schema.yaml")
+        try:
+            validate(config, schema)
+        except AttributeError:
+            # The defaults of a section are filled in before its type is checked.
+            validate(config, schema, set_default=False)
+            raise
         configuration.normalise(config)
         configuration.check(config)
         defences.check(config)

@@ -58,9 +58,14 @@ def with_model(script):
     return files
 
 
-def networks(wildcards):
+def gpus_of_model(wildcards):
     """Count the GPUs that work on a model is worth: none for a forest."""
     return 0 if config["models"][wildcards.model]["kind"] == "random_forest" else 1
+
+
+def gpus_with_vaes(wildcards):
+    """Count the GPUs that work on a model and on autoencoders is worth."""
+    return 1 if config["vae"]["fractions"] else gpus_of_model(wildcards)
 
 
 def of_vaes(path):
@@ -78,6 +83,11 @@ def of_vaes(path):
 
 
 # Settings of a job --------------------------------------------------------------------
+
+
+def keeps_groups_whole(wildcards):
+    """Tell whether no donor, or no site, is in two splits: then none is in two folds either."""
+    return config["datasets"][wildcards.dataset]["split"] in ("donor", "site")
 
 
 def ranking_options(wildcards):

@@ -21,12 +21,13 @@ rule train_expression_model:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=networks,
+        gpu=gpus_of_model,
         mem_mb=8000,
         runtime=240,
     params:
         model=lookup("models/{model}", within=config),
         folds=lookup("fimba/folds", within=config),
+        whole_groups=keeps_groups_whole,
     script:
         "../scripts/train_expression_model.py"
 
@@ -49,7 +50,7 @@ rule rank_features:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=networks,
+        gpu=gpus_of_model,
         mem_mb=8000,
         runtime=240,
     params:
@@ -80,7 +81,7 @@ rule fimba:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=networks,
+        gpu=gpus_of_model,
         mem_mb=8000,
         runtime=480,
     params:
@@ -138,7 +139,7 @@ rule evade:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_with_vaes,
         mem_mb=8000,
         runtime=240,
     params:
@@ -169,7 +170,7 @@ rule poison:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_with_vaes,
         mem_mb=8000,
         runtime=480,
     params:
@@ -197,7 +198,7 @@ rule harden_expression_model:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=networks,
+        gpu=gpus_of_model,
         mem_mb=8000,
         runtime=480,
     params:
@@ -224,7 +225,7 @@ rule compare_attacks:
         "../../envs/expression.yaml"
     threads: 1
     resources:
-        gpu=networks,
+        gpu=gpus_of_model,
         mem_mb=8000,
         runtime=480,
     params:

@@ -15,6 +15,9 @@ with runtime.script(snakemake.log[0]):
     p_positive = model.predict_proba(test.values)[:, 1]
     files.write_json(asdict(metrics.metrics(p_positive, test.labels)), made.metrics)
     files.write_parquet(metrics.predictions(test.ids, p_positive, test.labels), made.predictions)
-    out_of_fold = folds.out_of_fold(entry, train, snakemake.params.folds, seed, snakemake.threads)
+    groups = samples.read_groups(given.train) if snakemake.params.whole_groups else None
+    out_of_fold = folds.out_of_fold(
+        entry, train, snakemake.params.folds, seed, snakemake.threads, groups
+    )
     files.write_parquet(out_of_fold, made.out_of_fold)
     models.save(model, made.model, made.description, train.genes)

@@ -41,6 +41,7 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
             f"{listing(config['models'])}, or leave `datasets` empty, too."
         )
     if run["datasets"]:
+        _check_folds(config)
         _check_attacks(config)
 
 
@@ -57,6 +58,21 @@ def _check_dataset(name: str, entry: Mapping[str, Any], folder: Path) -> None:
         raise InputError(
             f"config, {place(['datasets', name])}: a matrix with genes in rows has no labels; "
             "say in `samples` where the table of samples is."
+        )
+    if "samples" in entry and not by_gene:
+        raise InputError(
+            f"config, {place(['datasets', name, 'samples'])}: a matrix with samples in rows has "
+            "its own labels, this table would not be read; leave it out, or set orientation: genes."
+        )
+    if entry["format"] != "csv" and entry["matrix"]["kind"] == "simulate":
+        raise InputError(
+            f"config, {place(['datasets', name, 'format'])}, {entry['format']}: simulated "
+            "expression is csv; take that."
+        )
+    if entry["resample"] is not None and entry["max_per_class"] is not None:
+        raise InputError(
+            f"config, {place(['datasets', name, 'resample'])}: it and max_per_class both draw "
+            "samples; give only one."
         )
     named_elsewhere = entry["format"] in SAMPLE_FORMATS
     split = entry["split"]
@@ -75,6 +91,18 @@ def _check_dataset(name: str, entry: Mapping[str, Any], folder: Path) -> None:
             f"config, {place(['datasets', name, 'fractions'])}, {list(entry['fractions'])}: the "
             "shares of train, dev and test add up to 1; correct them."
         )
+
+
+def _check_folds(config: Mapping[str, Any]) -> None:
+    seeds = config["run"]["seeds"]
+    for name in config["run"]["datasets"]:
+        entry = config["datasets"][name]
+        if entry["split"] == "folds" and len({s % entry["folds"] for s in seeds}) < len(seeds):
+            raise InputError(
+                f"config, {place(['run', 'seeds'])}, {list(seeds)}: seed s of {name} is tested on "
+                f"fold s of {entry['folds']}, and two of these share one; take 0, 1, 2 and so on, "
+                "at most as many as there are folds."
+            )
 
 
 def _check_model(name: str, entry: Mapping[str, Any]) -> None:
@@ -103,13 +131,16 @@ def _check_attacks(config: Mapping[str, Any]) -> None:
                     f'config, {place([section, "models", index])}, "{name}": the run has no such '
                     f"model; take some of: {listing(config['run']['models'])}."
                 )
-    if config["comparison"]["attacks"] and "shap" not in config["fimba"]["features"]:
+    comparison = config["comparison"]
+    compares = comparison["attacks"] and comparison["models"] != []
+    if compares and "shap" not in config["fimba"]["features"]:
         raise InputError(
             f"config, {place(['fimba', 'features'])}: the comparison sets FIMBA along SHAP values "
             "beside other attacks; add shap, or leave comparison/attacks empty."
         )
     kinds = config["poisoning"]["kinds"]
-    if config["poisoning"]["rates"] and not config["vae"]["fractions"] and kinds != ["label_flip"]:
+    poisons = config["poisoning"]["rates"] and config["poisoning"]["models"] != []
+    if poisons and not config["vae"]["fractions"] and set(kinds) - {"label_flip", "refit"}:
         raise InputError(
             f"config, {place(['poisoning', 'kinds'])}: poison is decoded by a VAE, but "
             "vae/fractions asks for none; take kinds: [label_flip], or rates: [] to poison nothing."

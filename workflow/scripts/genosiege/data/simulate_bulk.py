@@ -162,7 +162,8 @@ def _studies(
 ) -> NDArray[np.int64]:
     draw = rng.random(len(labels))
     if settings.normal_only_study:
-        return ((labels == 0) & (draw < settings.confounding)).astype(np.int64)
+        second: NDArray[np.int64] = np.asarray((labels == 0) & (draw < settings.confounding), int)
+        return second
     agrees = draw < (1 + settings.confounding) / 2
     studies: NDArray[np.int64] = np.where(agrees, 1 - labels, labels)
     return studies

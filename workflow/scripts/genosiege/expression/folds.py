@@ -1,7 +1,7 @@
 """Predictions for the training split by models that have not seen the sample."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,12 @@ _DEV_PART = 10
 
 
 def out_of_fold(
-    entry: Mapping[str, Any], train: Samples, folds: int, seed: int, threads: int = 1
+    entry: Mapping[str, Any],
+    train: Samples,
+    folds: int,
+    seed: int,
+    threads: int = 1,
+    groups: Sequence[str] | None = None,
 ) -> "pd.DataFrame":
     """Predict each training sample by a model that was trained on the other folds.
 
@@ -39,6 +44,9 @@ def out_of_fold(
         with this `random_state`, gives the same folds.
     threads : int
         As for `models.create`.
+    groups : sequence of str, length n, optional
+        Donors or sites that no fold divides (scikit-learn's `StratifiedGroupKFold`), where the
+        splits do not either: a model that knows a donor errs less on it.
 
     Returns
     -------
@@ -58,12 +66,14 @@ def out_of_fold(
     learns from the rest; any other learns from all of them.
     """
     import pandas as pd
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     _check(train.labels, folds)
     p_positive, fold_of = np.empty(len(train)), np.empty(len(train), dtype=np.int64)
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for fold, (seen, held_out) in enumerate(splitter.split(train.values, train.labels)):
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    for fold, (seen, held_out) in enumerate(splitter.split(train.values, train.labels, groups)):
+        _check_seen(train.labels[seen], folds)
         model = models.create(entry, len(train.genes), seed, threads)
         if model.needs_dev:
             rng = runtime.stream(seed, fold, "out-of-fold dev")
@@ -85,6 +95,14 @@ def out_of_fold(
             "correct": predicted == train.labels,
         }
     )
+
+
+def _check_seen(labels: NDArray[np.int64], folds: int) -> None:
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            f"out-of-fold predictions: with {folds} folds of whole donors or sites, all samples of "
+            "a class fall into one; take fewer folds, or another split."
+        )
 
 
 def split_tenth(

@@ -58,7 +58,7 @@ class Options:
     trees: int = 300
     max_depth: int | None = None
     max_features: str | float | int | None = "sqrt"
-    min_samples_leaf: int = 5
+    min_samples_leaf: int = 1
 
     def __post_init__(self) -> None:
         model_options.check_count(_SECTION, "trees", self.trees)

@@ -48,11 +48,11 @@ class Training:
         If a value is out of range.
     """
 
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 64
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
-    patience: int = 8
+    patience: int = 10
 
     def __post_init__(self) -> None:
         model_options.check_count(_SECTION, "epochs", self.epochs)

@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 
 NONE = "none"
 """The kind of the model that was trained on the clean split."""
-VAE, RECONSTRUCTION, LABEL_FLIP = KINDS = ("vae", "reconstruction", "label_flip")
-"""Kinds of poison; the last two are controls."""
+VAE, RECONSTRUCTION, LABEL_FLIP, REFIT = KINDS = ("vae", "reconstruction", "label_flip", "refit")
+"""Kinds of poison; the last three are controls, `refit` without any poison."""
 TARGETS = ("opposite", "error")
 BASELINE, RETRAINED = "baseline", "retrained"
+OTHER_SEED = 1_000_003
+"""What the control `refit` adds to the seed of the model."""
 
 _RATE = "per cent of the training split, above 0, at most 100"
 
@@ -251,7 +253,8 @@ def run(
         n_poison, n_poison_wrong (poison to which the baseline gives another label than it
         bears), id, label, p_true, correct, status. First those of the baseline (`none`, rate 0,
         status `baseline`: as training is deterministic, a model fitted again on the clean split
-        is the same one), then of the models that were `retrained`. Status `no_targets` and
+        is the same one), then of the models that were `retrained`, that of `refit` with another
+        seed. Status `no_targets` and
         n_poison 0 where the attacker has no target: the baseline stays as it is.
 
     Raises
@@ -261,12 +264,14 @@ def run(
     """
     import pandas as pd
 
-    if not vaes and set(options.kinds) - {LABEL_FLIP}:
+    if not vaes and set(options.kinds) - {LABEL_FLIP, REFIT}:
         raise InputError("poisoning: vae and reconstruction need a VAE; train one, or leave them.")
     most = amount(len(train), max(options.rates))
     baseline = judging.answers(model, test.values, test.labels)
     tables = [_rows(test, Poison(NONE, 0, train.take(np.arange(0))), 0.0, 0, baseline, BASELINE)]
-    for kind in options.kinds:
+    if REFIT in options.kinds:
+        tables.append(_refit(model, train, dev, test))
+    for kind in (kind for kind in options.kinds if kind != REFIT):
         for fraction in (0,) if kind == LABEL_FLIP else vaes:
             known = train.take(share(train.labels, fraction or 100, seed, "train"))
             vae = vaes[fraction] if fraction else None
@@ -277,6 +282,14 @@ def run(
                     continue
                 tables.append(_poisoned(model, train, dev, test, made, rate))
     return pd.concat(tables, ignore_index=True)
+
+
+def _refit(model: Model, train: Samples, dev: Samples, test: Samples) -> "pd.DataFrame":
+    """Train on clean data from another start: what any retraining changes."""
+    again = models.create(model.entry(), model.n_features, model.seed + OTHER_SEED, model.threads)
+    again.fit(train, dev)
+    answers = judging.answers(again, test.values, test.labels)
+    return _rows(test, Poison(REFIT, 0, train.take(np.arange(0))), 0.0, 0, answers, RETRAINED)
 
 
 def _poisoned(

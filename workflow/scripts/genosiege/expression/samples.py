@@ -91,6 +91,12 @@ def _matrix(table: "pyarrow.Table", genes: Sequence[str]) -> NDArray[np.float32]
     return values
 
 
+def read_groups(path: str | os.PathLike[str]) -> list[str]:
+    """Read the donor or site of each sample from a file that `write` made; "" for none."""
+    groups: list[str] = files.read_table(path)["group"].to_pylist()
+    return groups
+
+
 def write(samples: Samples, groups: Sequence[str], path: str | os.PathLike[str]) -> None:
     """Write samples; `groups` names the donor or site that each one belongs to ("" for none)."""
     import pyarrow

@@ -176,7 +176,11 @@ def as_log1p(values: "Matrix", options: Values) -> "Matrix":
     InputError
         If x overflows: such values are no logarithms.
     """
-    if options.values == "counts" or (options.base is None and options.pseudocount == 1):
+    if options.values == "counts":
+        return values
+    if options.base is None and options.pseudocount == 1:
+        if values.max() > math.log(np.finfo(np.float32).max):
+            raise _no_logarithm(float(values.max()), options)
         return values
     dense = values if isinstance(values, np.ndarray) else values.toarray()
     converted = np.empty(dense.shape, dtype=np.float32)
@@ -185,11 +189,15 @@ def as_log1p(values: "Matrix", options: Values) -> "Matrix":
             linear = np.power(options.log_base, dense[rows].astype(np.float64))
         converted[rows] = np.log1p(np.maximum(linear - options.pseudocount, 0))
     if not np.isfinite(converted).all():
-        raise InputError(
-            f"values log: {dense.max():g} is no logarithm of base {options.log_base:g}; correct "
-            "`values` or `log`."
-        )
+        raise _no_logarithm(float(dense.max()), options)
     return converted
+
+
+def _no_logarithm(value: float, options: Values) -> InputError:
+    return InputError(
+        f"values log: {value:g} is no logarithm of base {options.log_base:g}; take values: counts, "
+        "or correct `log`."
+    )
 
 
 def dense(values: "Matrix") -> NDArray[np.float32]:

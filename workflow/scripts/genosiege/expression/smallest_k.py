@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import runtime
-from genosiege.errors import InputError
 from genosiege.expression import fimba, judging
 from genosiege.expression.fimba import Order, Ranked, Rankings
 from genosiege.expression.fimba_options import Fimba
@@ -95,6 +94,14 @@ def smallest(
     return found
 
 
+COLUMNS = {
+    "targets": "object", "importance": "object", "features": "object", "t": "float64",
+    "id": "object", "label": "int64", "correct_before": "bool", "smallest_k": "Int64",
+    "tried_to": "int64", "n_queries": "int64", "status": "object",
+}  # fmt: skip
+"""Columns of the table, and their types."""
+
+
 def search(
     model: Predictor,
     test: Samples,
@@ -114,8 +121,8 @@ def search(
     targets, rankings
         As in `fimba.attack`.
     options : Fimba
-        The settings; `smallest_k` must not be None. Values are interpolated; of the random
-        orders the first is taken.
+        The settings; without `smallest_k` the table is empty. Values are interpolated; of
+        the random orders the first is taken.
     seed : int
         Seed of the run. The samples drawn are the same for all models.
 
@@ -130,12 +137,12 @@ def search(
     Raises
     ------
     InputError
-        If the search is not asked for, or as in `fimba.attack`.
+        As in `fimba.attack`.
     """
     import pandas as pd
 
     if options.smallest_k is None:
-        raise InputError("fimba, smallest_k: no search is asked for; set samples and max.")
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     everyone = fimba.attacked(test, options, seed)
     rng = runtime.stream(seed, "smallest_k")
     rows = fimba.stratified(everyone.labels, options.smallest_k.samples, rng)

@@ -46,7 +46,8 @@ def poisoning(table: pd.DataFrame) -> Figure:
         From `poisoning_table.poisoning_table`; of several seeds the mean.
     """
     table = texts(table, "dataset", "model", "kind", "status")
-    table = table[table["status"] == "retrained"]
+    # Without poison there is no rate: `refit` stands in the table alone.
+    table = table[(table["status"] == "retrained") & (table["kind"] != "refit")]
     datasets, models = (sorted(table[name].unique()) for name in ("dataset", "model"))
     drawn = grid(datasets, models, 2.7, "no data were poisoned")
     if table.empty:
@@ -82,7 +83,7 @@ def poisoning(table: pd.DataFrame) -> Figure:
 def _series(table: pd.DataFrame) -> dict[tuple[str, int], Line2D]:
     """Give each kind of poison its look: darker where the autoencoder saw more, controls hollow."""
     found = table[["kind", "fraction"]].drop_duplicates()
-    fractions = sorted(found.loc[found["kind"] != "label_flip", "fraction"].unique())
+    fractions = sorted(found.loc[~found["kind"].isin(["label_flip", "refit"]), "fraction"].unique())
     series = {}
     for kind, name, shades in (
         ("vae", "by the autoencoder", BLUES), ("reconstruction", "reconstructions (control)", GREYS)

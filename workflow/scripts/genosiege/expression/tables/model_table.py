@@ -28,7 +28,8 @@ COLUMNS = [
     "n_parameters", "n_nodes",
 ]  # fmt: skip
 SEEDS_COLUMNS = [
-    "dataset", "model", "leak", *SETTING, "measure", "n_seeds", "mean", "sd", "min", "max",
+    "dataset", "model", "leak", *SETTING, "measure", "n_seeds", "n_partly_attacked", "mean",
+    "sd", "min", "max",
 ]  # fmt: skip
 
 
@@ -112,8 +113,16 @@ def seeds_table(models: pd.DataFrame, fimba: pd.DataFrame) -> pd.DataFrame:
         # In the order of the tables, where k is a number.
         for key, own in table.groupby(keys, dropna=False, sort=False):
             row = dict(zip(keys, key, strict=True))
+            row |= {"n_partly_attacked": _partly(own)}
             rows += [row | {"measure": name} | _spread(own[name]) for name in measures]
     return reading.frame(rows, SEEDS_COLUMNS, [])
+
+
+def _partly(own: pd.DataFrame) -> int:
+    """Count the seeds in which some samples had no target and stayed as they were."""
+    if "n_attacked" not in own:
+        return 0
+    return int((own["n_attacked"] < own["n"]).sum())
 
 
 def _spread(values: "pd.Series[Any]") -> dict[str, Any]:
