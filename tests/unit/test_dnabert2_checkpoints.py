@@ -101,7 +101,7 @@ class _Harmful:
 @pytest.mark.parametrize(
     "content",
     [b"", b"no tensors", b"\x80\x02.", b"\x80\x02J", {"a": 1}, [1], {"weight": _Harmful()}],
-    ids=str,
+    ids=["empty", "text", "pickled nothing", "cut pickle", "number", "list", "harmful"],
 )
 def test_a_bin_that_holds_no_tensors_is_refused_and_runs_nothing(
     tiny, tmp_path, monkeypatch, content

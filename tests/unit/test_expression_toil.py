@@ -269,6 +269,7 @@ def test_a_damaged_gzip_is_told_of(matrix, samples):
 @pytest.mark.parametrize(
     ("content", "part"),
     [(b"", "is empty"), (b"sample\tA\n", "not gzip"), (gzip.compress(b"one\n"), "one column")],
+    ids=["empty", "plain text", "one column"],
 )
 def test_a_file_of_another_kind_is_refused(matrix, samples, content, part):
     matrix.write_bytes(content)
