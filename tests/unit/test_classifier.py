@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from genosiege import optimisation
 from genosiege.errors import InputError
 from genosiege.sequence import classifier, encoders, prediction, splits
 from genosiege.sequence.classifier import Training
@@ -31,7 +32,7 @@ class Composition(Encoder):
 
 
 def model_of(frozen: bool, seed: int = 0) -> encoders.SequenceModel:
-    with encoders.seeded(np.random.default_rng(seed)):
+    with optimisation.seeded(np.random.default_rng(seed)):
         network = Classifier(Composition(), make_head(8, 2), frozen)
     spec = {"kind": "cnn", "frozen": frozen}
     return encoders.SequenceModel(CharacterTokenizer(), network.eval(), 2, spec, None)

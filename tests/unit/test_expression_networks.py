@@ -9,6 +9,7 @@ from refusals import refusal
 from torch import nn
 from toy_expression_classes import two_classes
 
+from genosiege import optimisation
 from genosiege.expression import cnn, folding, models, network_training, resnet, vit
 from genosiege.expression.folding import Grid
 from genosiege.expression.network_training import Epoch, Training
@@ -25,7 +26,7 @@ NETWORKS = {
 
 def made(kind: str, p: int, seed: int = 0) -> nn.Module:
     network, sizes = NETWORKS[kind]
-    with network_training.seeded(np.random.default_rng(seed)):
+    with optimisation.seeded(np.random.default_rng(seed)):
         return network(sizes, p).eval()
 
 

@@ -10,6 +10,7 @@ from test_oracle import CNN, make_dnabert2
 from torch import nn
 from toy_models import BASES, Linear, linear_weights, random_sequence, wrap
 
+from genosiege import optimisation
 from genosiege.sequence import encoders, gradients
 from genosiege.sequence.answers import margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
@@ -83,7 +84,7 @@ def hub_classifier(folder, own_head):
         vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, intermediate_size=16, num_local_experts=2, num_labels=3,
     )  # fmt: skip
-    with encoders.seeded(np.random.default_rng(0)):
+    with optimisation.seeded(np.random.default_rng(0)):
         network = transformers.AutoModelForSequenceClassification.from_config(config)
     for parameter in network.parameters():
         parameter.data *= 5
@@ -284,7 +285,7 @@ def test_gradients_of_the_published_encoder_are_numerical_derivatives(shared):
     tokenizer = BpeTokenizer.load(shared / "models/dnabert2_tokenizer/tokenizer.json")
     architecture = Architecture.from_json(golden / "config.json")
     network = DnaBert2.from_checkpoint(architecture, golden / "model.safetensors")
-    with encoders.seeded(np.random.default_rng(0)):
+    with optimisation.seeded(np.random.default_rng(0)):
         head = make_head(architecture.hidden_size, 3)
     classifier = Classifier(Pooled(network, architecture.hidden_size, "cls"), head, frozen=True)
     model = SequenceModel(tokenizer, classifier.eval(), 3, {}, None)

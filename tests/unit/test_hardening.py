@@ -12,7 +12,7 @@ from refusals import refusal
 from torch import nn
 from toy_models import random_sequence
 
-from genosiege import files
+from genosiege import files, optimisation
 from genosiege.sequence import classifier, encoders, hardening, prediction
 from genosiege.sequence.answers import margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
@@ -43,7 +43,7 @@ class Shares(Encoder):
 
 
 def toy(frozen: bool = True, seed: int = 0) -> encoders.SequenceModel:
-    with encoders.seeded(np.random.default_rng(seed)):
+    with optimisation.seeded(np.random.default_rng(seed)):
         network = Classifier(Shares(), make_head(16, 2), frozen)
     spec = {"kind": "cnn", "frozen": frozen}
     return encoders.SequenceModel(CharacterTokenizer(), network.eval(), 2, spec, None)
@@ -359,7 +359,7 @@ def test_full_size_dnabert2_trains_the_published_count_and_no_weight_of_the_enco
     sizes = {"vocab_size": 4096, "hidden_size": 768, "num_hidden_layers": 12}
     architecture = Architecture(**sizes, num_attention_heads=12, intermediate_size=3072)
     network = DnaBert2.fresh(architecture, torch.Generator().manual_seed(0))
-    with encoders.seeded(np.random.default_rng(0)):
+    with optimisation.seeded(np.random.default_rng(0)):
         whole = Classifier(Pooled(network, 768, "cls"), make_head(768, 2), frozen=True)
     spec = {"kind": "dnabert2", "frozen": True}
     model = encoders.SequenceModel(CharacterTokenizer(), whole.eval(), 2, spec, None)

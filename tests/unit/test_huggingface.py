@@ -8,6 +8,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from genosiege import optimisation
 from genosiege.errors import InputError
 from genosiege.sequence import encoders, metrics, prediction
 from genosiege.sequence.tokenizer import BpeTokenizer
@@ -39,7 +40,7 @@ def hub_folder(request, tmp_path_factory):
         config = transformers.MixtralConfig(
             **common, num_key_value_heads=2, num_local_experts=2, num_experts_per_tok=1
         )
-    with encoders.seeded(np.random.default_rng(0)):
+    with optimisation.seeded(np.random.default_rng(0)):
         network = transformers.AutoModelForSequenceClassification.from_config(config)
     for parameter in network.parameters():
         # Larger weights than usual, so that sequences differ by more than rounding.

@@ -13,14 +13,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from genosiege import optimisation
 from genosiege.errors import InputError
 from genosiege.expression import model_options
 from genosiege.expression.samples import Samples
+from genosiege.optimisation import seeded
 
 log = logging.getLogger(__name__)
 
 _SECTION = "models, training"
-_LARGEST_GRADIENT = 1.0
 # Numbers of input that a network sees at a time: they bound its memory.
 _CELLS = {"cpu": 2**18, "cuda": 2**21}
 
@@ -78,17 +79,6 @@ class Epoch(NamedTuple):
 def best_epoch(history: list[Epoch]) -> Epoch:
     """Give the epoch that is best on dev: by balanced accuracy, then loss, then the first."""
     return max(history, key=lambda epoch: (epoch.dev_balanced_accuracy, -epoch.dev_loss))
-
-
-@contextmanager
-def seeded(rng: np.random.Generator) -> Iterator[None]:
-    """Make torch's own draws follow `rng` inside the block, and leave its state as it was.
-
-    Initialisers and dropout take no generator, so the global one is borrowed.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(int(rng.integers(2**63)))
-        yield
 
 
 @contextmanager
@@ -173,7 +163,7 @@ def fit(
     labels = torch.from_numpy(np.asarray(train.labels, dtype=np.int64)).to(device)
     weights = class_weights(train.labels)
     on_device = torch.from_numpy(weights).float().to(device)
-    optimiser = _adamw(module, options)
+    optimiser = optimisation.adamw(module, options.learning_rate, options.weight_decay, fused=True)
     history: list[Epoch] = []
     best: dict[str, torch.Tensor] = {}
     with seeded(rng):
@@ -186,7 +176,7 @@ def fit(
                 each = F.cross_entropy(module(values[chosen]), target, reduction="none")
                 # The mean over samples, not over weights: a batch without a class is no bias.
                 loss = (on_device[target] * each).mean()
-                _step(loss, module, optimiser)
+                optimisation.step(loss, module, optimiser)
                 total += loss.detach().double() * len(rows)
             history.append(Epoch(epoch, _finite(total) / len(train), *judge(module, dev, weights)))
             if best_epoch(history) is history[-1]:
@@ -223,28 +213,6 @@ def judge(module: nn.Module, dev: Samples, weights: NDArray[np.float64]) -> tupl
     margin = np.where(dev.labels == 1, 1, -1) * (out[:, 1] - out[:, 0])
     loss = np.average(np.logaddexp(0, -margin), weights=weights[dev.labels])
     return float(np.mean(shares)), float(loss)
-
-
-def _adamw(module: nn.Module, options: Training) -> torch.optim.Optimizer:
-    weights = list(module.parameters())
-    return torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in weights if p.ndim > 1],
-                "weight_decay": options.weight_decay,
-            },
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=options.learning_rate,
-        fused=True,
-    )
-
-
-def _step(loss: torch.Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
-    optimiser.step()
 
 
 def _finite(total: torch.Tensor) -> float:

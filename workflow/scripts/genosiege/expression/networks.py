@@ -12,7 +12,7 @@ from safetensors import torch as safetensors
 from scipy.special import expit
 from torch import nn
 
-from genosiege import runtime
+from genosiege import optimisation, runtime
 from genosiege.errors import InputError
 from genosiege.expression import cnn, model_options, network_training, resnet, vit
 from genosiege.expression.models import Model, untrained
@@ -75,7 +75,7 @@ class Network(Model):
 
     def _fit(self, train: Samples, dev: Samples) -> None:
         options: Options = self.options
-        with network_training.seeded(runtime.stream(self.seed, self.kind, "weights")):
+        with optimisation.seeded(runtime.stream(self.seed, self.kind, "weights")):
             module = self._build()
         rng = runtime.stream(self.seed, self.kind, "fit")
         module.to(self.device)
@@ -108,7 +108,7 @@ class Network(Model):
         InputError
             If they are damaged, or those of another network.
         """
-        with network_training.seeded(runtime.stream(self.seed, self.kind, "weights")):
+        with optimisation.seeded(runtime.stream(self.seed, self.kind, "weights")):
             module = self._build()
         try:
             state = safetensors.load(content)

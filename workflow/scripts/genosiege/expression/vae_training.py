@@ -222,13 +222,10 @@ def share(
 
 def _initial(n_genes: int, widths: tuple[int, ...], options: Training, seed: int) -> "Network":
     """Make the untrained network: the same one for every fraction."""
-    import torch
-
     from genosiege.expression.vae import Network
+    from genosiege.optimisation import seeded
 
-    start = int(runtime.stream(seed, "vae", "initial weights").integers(2**63))
-    with torch.random.fork_rng():
-        torch.manual_seed(start)
+    with seeded(runtime.stream(seed, "vae", "initial weights")):
         return Network(n_genes, widths, options.latent, options.output)
 
 

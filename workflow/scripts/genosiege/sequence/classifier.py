@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef
 from torch import nn
 
+from genosiege import optimisation
 from genosiege.errors import InputError
-from genosiege.sequence.encoders import SequenceModel, count_parameters, seeded
+from genosiege.optimisation import seeded
+from genosiege.sequence.encoders import SequenceModel, count_parameters
 from genosiege.sequence.prediction import Rows, batch, borrowed, predict
 from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import Tokens
@@ -23,7 +25,6 @@ log = logging.getLogger(__name__)
 
 # Batches that are sorted by length together: enough for little padding, few enough for chance.
 _BATCHES_PER_POOL = 50
-_LARGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,7 @@ def bucketed(lengths: Rows, batch_size: int, rng: np.random.Generator) -> list[R
 def _optimiser(
     module: nn.Module, options: Training, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    optimiser = adamw(module, options.learning_rate, options.weight_decay)
+    optimiser = optimisation.adamw(module, options.learning_rate, options.weight_decay)
     warmup = round(options.warmup * steps)
 
     def share(step: int) -> float:
@@ -310,26 +311,6 @@ def _optimiser(
         return (steps - step) / max(1, steps - warmup)
 
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, share)
-
-
-def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    """Make AdamW for what of a module can be trained; only matrices are decayed.
-
-    Parameters
-    ----------
-    module : Module
-        Its parameters that take no gradient are left out.
-    learning_rate, weight_decay : float
-        As in `Training`.
-    """
-    weights = [p for p in module.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in weights if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=learning_rate,
-    )
 
 
 def step(
@@ -347,7 +328,7 @@ def step(
     module : Module
         Whose parameters the optimiser changes.
     optimiser : Optimizer
-        From `adamw`.
+        From `optimisation.adamw`.
     section : str
         Where in the configuration the learning rate stands, for the error.
 
@@ -358,7 +339,4 @@ def step(
     """
     if not torch.isfinite(loss):
         raise InputError(f"the {section}'s loss is not finite; lower {section}: learning_rate.")
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
-    optimiser.step()
+    optimisation.step(loss, module, optimiser)

@@ -53,7 +53,7 @@ def save(network: DnaBert2, tokenizer: BpeTokenizer, location: Location) -> None
 
 
 def fresh_generator() -> torch.Generator:
-    """Make a generator that follows torch's own state, which `encoders.seeded` sets."""
+    """Make a generator that follows torch's own state, which `optimisation.seeded` sets."""
     return torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
 
 

@@ -7,8 +7,7 @@ is imported by name, so that a job depends on the kind it uses only.
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -18,6 +17,7 @@ import torch
 
 from genosiege import files, runtime
 from genosiege.errors import InputError
+from genosiege.optimisation import seeded
 from genosiege.sequence.networks import Classifier, Encoder, make_head
 from genosiege.sequence.tokenizer import Tokenizer
 
@@ -84,17 +84,6 @@ class SequenceModel:
     def frozen(self) -> bool:
         """Whether the encoder's weights never change."""
         return self.classifier.frozen
-
-
-@contextmanager
-def seeded(rng: np.random.Generator) -> Iterator[None]:
-    """Make torch's own draws follow `rng` inside the block, and leave its state as it was.
-
-    Initialisers and dropout take no generator, so the global one is borrowed.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(int(rng.integers(2**63)))
-        yield
 
 
 def keeps_own_head(spec: Mapping[str, Any]) -> bool:

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from genosiege import files
+from genosiege import files, optimisation
 from genosiege.errors import InputError
+from genosiege.optimisation import seeded
 from genosiege.sequence import classifier
-from genosiege.sequence.encoders import SequenceModel, count_parameters, seeded
+from genosiege.sequence.encoders import SequenceModel, count_parameters
 from genosiege.sequence.examples import Choice, Example, Pool
 from genosiege.sequence.prediction import Rows, batch, borrowed, encode
 from genosiege.sequence.splits import read_split
@@ -267,7 +268,7 @@ def _run(
     rng: np.random.Generator,
 ) -> tuple[float, ...]:
     labels = torch.tensor([one.label for one in pool])
-    optimiser = classifier.adamw(module, options.learning_rate, options.weight_decay)
+    optimiser = optimisation.adamw(module, options.learning_rate, options.weight_decay)
     module.train()
     for part in module.modules():
         if getattr(part, "track_running_stats", False):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from genosiege.optimisation import seeded
 from genosiege.sequence import classifier
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.dnabert2_encoder import fresh_generator
-from genosiege.sequence.encoders import SequenceModel, seeded
+from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.networks import Classifier, Pooled, make_head
 from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import BpeTokenizer
