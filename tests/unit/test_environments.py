@@ -15,7 +15,12 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # conda-forge's name -> the name on PyPI, where they differ
 PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 # what is imported -> the package on PyPI that has it, where they differ
-PACKAGE = {"Bio": "biopython", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+PACKAGE = {
+    "Bio": "biopython",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def normal(name: str) -> str:
