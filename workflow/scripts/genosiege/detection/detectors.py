@@ -6,12 +6,13 @@ before it scores one. They take expression and cached features alike.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import runtime
+from genosiege.detection.covariance import shrunk
 from genosiege.errors import InputError
 from genosiege.expression import fimba
 from genosiege.expression.judging import MEMORY_CELLS, Predictor
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 Values = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
-
-# Least share of the mean variance in the shrunk covariance: rounding cannot make it singular.
-_LEAST_SHRINKAGE = 1e-6
 
 
 class Detector(Protocol):
@@ -53,21 +51,14 @@ class Autoencoder(Protocol):
 class Mahalanobis:
     """Squared Mahalanobis distance to the nearest class mean.
 
-    Parameters
-    ----------
-    memory_cells : int
-        Numbers that a step over blocks of rows holds at once.
-
     Notes
     -----
     Lee et al. (2018), NeurIPS 31, 7167–7177: a mean for each class, and one covariance of the
-    rows less the means of their classes. The covariance is shrunk towards its mean variance on
-    the diagonal (`shrinkage`), so that it has an inverse with fewer rows than columns too.
-    A class without rows has no mean.
+    rows less the means of their classes. The covariance is shrunk (Ledoit & Wolf), so that it has
+    an inverse with fewer rows than columns too. A class without rows has no mean.
     """
 
-    def __init__(self, memory_cells: int = MEMORY_CELLS) -> None:
-        self._memory_cells = memory_cells
+    def __init__(self) -> None:
         self._width: int | None = None
 
     def fit(self, values: Values, labels: Labels, /) -> Self:
@@ -80,12 +71,9 @@ class Mahalanobis:
         present = np.unique(labels)
         means = np.stack([rows[labels == label].mean(axis=0) for label in present])
         rows -= means[np.searchsorted(present, labels)]
-        covariance = rows.T @ rows / len(rows)
-        share = max(shrinkage(rows, covariance), _LEAST_SHRINKAGE)
-        # Rows that all equal the means of their classes give no scale: any distance is far.
-        variance = float(np.trace(covariance)) / len(covariance) or 1.0
-        covariance *= 1 - share
-        covariance[np.diag_indices_from(covariance)] += share * variance
+        # What differs by less than float32 tells apart does not differ.
+        rounding = np.finfo(np.float32).eps ** 2 * np.square(values).mean(dtype=np.float64)
+        covariance = shrunk(rows, float(rounding))
         self._factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
         self._means = self._whitened(means)
         self._width = values.shape[1]
@@ -95,7 +83,7 @@ class Mahalanobis:
         """Give the smallest squared distance over the classes, (m,)."""
         _check_rows("mahalanobis", values, self._width)
         found = np.empty(len(values))
-        for part in _blocks(len(values), values.shape[1], self._memory_cells):
+        for part in _blocks(len(values), values.shape[1]):
             away = self._whitened(values[part].astype(np.float64))
             squared = [np.square(away - mean).sum(axis=1) for mean in self._means]
             found[part] = np.min(squared, axis=0)
@@ -111,36 +99,6 @@ class Mahalanobis:
         return solved
 
 
-def shrinkage(centred: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
-    """Give how far a covariance is shrunk towards its mean variance on the diagonal.
-
-    Parameters
-    ----------
-    centred : ndarray of float64, shape (n, p)
-        Rows less their means.
-    covariance : ndarray of float64, shape (p, p)
-        Mean of their outer products, S.
-
-    Returns
-    -------
-    float
-        s in [0, 1]: the covariance becomes (1 − s) · S + s · trace(S) / p · I.
-
-    Notes
-    -----
-    Ledoit & Wolf (2004), J. Multivar. Anal. 88, 365–411, as `sklearn.covariance.ledoit_wolf`
-    has it, with the sum over all pairs of columns written as a sum over rows.
-    """
-    n, p = centred.shape
-    lengths = np.einsum("ij,ij->i", centred, centred)
-    frobenius = float(np.einsum("ij,ij->", covariance, covariance))
-    spread = frobenius - float(np.trace(covariance)) ** 2 / p
-    error = (float(np.square(lengths).mean()) - frobenius) / n
-    if p == 1 or error <= 0 or spread <= 0:
-        return 0.0
-    return float(min(error / spread, 1.0))
-
-
 class NearestNeighbours:
     """Mean Euclidean distance to the nearest training rows, whatever their class.
 
@@ -148,8 +106,6 @@ class NearestNeighbours:
     ----------
     n : int
         Neighbours; as many as there are where fewer rows were fitted.
-    memory_cells : int
-        Numbers that a step over blocks of rows holds at once.
 
     Raises
     ------
@@ -157,11 +113,10 @@ class NearestNeighbours:
         If n is not positive.
     """
 
-    def __init__(self, n: int = 5, memory_cells: int = MEMORY_CELLS) -> None:
+    def __init__(self, n: int = 5) -> None:
         if n < 1:
             raise InputError(f"nearest_neighbours, {n} neighbours: give at least 1.")
         self._n = n
-        self._memory_cells = memory_cells
         self._width: int | None = None
 
     def fit(self, values: Values, labels: Labels, /) -> Self:
@@ -180,7 +135,7 @@ class NearestNeighbours:
         known = self._rows
         n = min(self._n, len(known))
         found = np.empty(len(values))
-        for part in _blocks(len(values), max(known.shape), self._memory_cells):
+        for part in _blocks(len(values), max(known.shape)):
             asked = values[part] - self._centre
             # |y|² − 2xy orders the rows y by their distance from x.
             order = asked @ known.T
@@ -245,13 +200,10 @@ class Reconstruction:
     ----------
     vae : Autoencoder
         Of the same columns.
-    memory_cells : int
-        Numbers that a step over blocks of rows holds at once.
     """
 
-    def __init__(self, vae: Autoencoder, memory_cells: int = MEMORY_CELLS) -> None:
+    def __init__(self, vae: Autoencoder) -> None:
         self._vae = vae
-        self._memory_cells = memory_cells
 
     def fit(self, values: Values, labels: Labels, /) -> Self:
         """Learn nothing."""
@@ -260,7 +212,7 @@ class Reconstruction:
     def score(self, values: Values, /) -> Scores:
         """Give the mean over columns of the squared error, (m,)."""
         found = np.empty(len(values))
-        for part in _blocks(len(values), values.shape[1], self._memory_cells):
+        for part in _blocks(len(values), values.shape[1]):
             rows = values[part].astype(np.float64)
             found[part] = np.square(self._vae.reconstruct(values[part]) - rows).mean(axis=1)
         return found
@@ -349,10 +301,9 @@ def build(
     return {name: makers[name]() for name in asked}
 
 
-Fitted = TypeVar("Fitted", bound=Mapping[str, Detector])
-
-
-def fitted(detectors: Fitted, train: Samples, fit_samples: int | None, seed: int) -> Fitted:
+def fitted(
+    detectors: Mapping[str, Detector], train: Samples, fit_samples: int | None, seed: int
+) -> dict[str, Detector]:
     """Fit detectors on natural training samples, all on the same ones.
 
     Parameters
@@ -368,15 +319,16 @@ def fitted(detectors: Fitted, train: Samples, fit_samples: int | None, seed: int
 
     Returns
     -------
-    mapping of str to Detector
-        The same.
+    dict of str to Detector
+        The same ones.
     """
     rows = fimba.stratified(train.labels, fit_samples, runtime.stream(seed, "detector fit"))
     chosen = train.take(rows)
+    done = {}
     for name, detector in detectors.items():
-        detector.fit(chosen.values, chosen.labels)
+        done[name] = detector.fit(chosen.values, chosen.labels)
         log.info("detector %s: fitted on %d samples", name, len(chosen))
-    return detectors
+    return done
 
 
 def scores(detectors: Mapping[str, Detector], values: Values) -> dict[str, Scores]:
@@ -409,8 +361,8 @@ def scores(detectors: Mapping[str, Detector], values: Values) -> dict[str, Score
     return found
 
 
-def _blocks(n: int, width: int, memory_cells: int) -> list[slice]:
-    step = max(1, memory_cells // max(width, 1))
+def _blocks(n: int, width: int) -> list[slice]:
+    step = max(1, MEMORY_CELLS // max(width, 1))
     return [slice(start, start + step) for start in range(0, n, step)]
 
 
