@@ -134,7 +134,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
     """
     if options.objective == "pareto":
         return (yield from pareto.search(target, options, rng))
-    toolbox = _toolbox(target, options, rng)
+    toolbox = make_toolbox(target, options, rng)
     best = tools.HallOfFame(1, similar=lambda a, b: a.key == b.key)
     statistics = tools.Statistics(lambda individual: individual.fitness.values[1])
     statistics.register("mean", np.mean)
@@ -170,7 +170,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
     return Found(kept, len(winner), reason, succeeded)
 
 
-def _toolbox(target: Target, options: Options, rng: np.random.Generator) -> base.Toolbox:
+def make_toolbox(target: Target, options: Options, rng: np.random.Generator) -> base.Toolbox:
     """Register the operators of one search, each bound to its generator."""
     operators = Operators(target.rules, options.max_edits, rng)
     toolbox = base.Toolbox()
