@@ -15,8 +15,8 @@ from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes
 from genosiege.sequence.attacks.blind import best_of
 from genosiege.sequence.constraints import BASES, transition
 
-# Draws that hard rules may refuse, in a row, before no mutant counts as possible.
-_MOST_REFUSED = 1_000
+MOST_REFUSED = 1_000
+"""Draws that hard rules may refuse, in a row, before no mutant counts as possible."""
 
 _TRANSVERSIONS = {base: BASES.replace(base, "").replace(transition(base), "") for base in BASES}
 
@@ -103,11 +103,11 @@ def _mutants(target: Target, options: Options, rng: np.random.Generator) -> Iter
         return
     shares = _shares_of_sizes(len(positions), options.rate, options.max_edits)
     for _ in range(options.draws):
-        for _ in range(_MOST_REFUSED):
+        for _ in range(MOST_REFUSED):
             size = int(rng.choice(len(shares), p=shares)) + 1
             chosen = rng.choice(positions, size=size, replace=False, shuffle=False)
             edits = {
-                int(p): _new_base(target.sequence[p], options.transition_share, rng) for p in chosen
+                int(p): new_base(target.sequence[p], options.transition_share, rng) for p in chosen
             }
             if target.rules.allows(edits):
                 yield edits
@@ -124,7 +124,8 @@ def _shares_of_sizes(n_positions: int, rate: float, max_edits: int) -> NDArray[n
     return np.asarray(softmax(log_ways + sizes * (np.log(rate) - np.log1p(-rate))))
 
 
-def _new_base(old: str, transition_share: float, rng: np.random.Generator) -> str:
+def new_base(old: str, transition_share: float, rng: np.random.Generator) -> str:
+    """Draw what a base becomes: a transition with this probability, else either transversion."""
     if rng.random() < transition_share:
         return transition(old)
     return _TRANSVERSIONS[old][rng.integers(2)]
