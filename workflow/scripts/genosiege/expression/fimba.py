@@ -183,8 +183,11 @@ def orders(rankings: Rankings, options: Fimba, shape: tuple[int, int], seed: int
     return found
 
 
-class _Goal(NamedTuple):
-    """Where samples go: with `feature_set` None, whatever features are moved."""
+class Goal(NamedTuple):
+    """Where samples go: with `feature_set` None, whatever features are moved.
+
+    Features move the share `t` of the way to `aim` if `values` is interpolated, else all of it.
+    """
 
     targets: str
     values: str
@@ -222,19 +225,20 @@ def uniform_values(samples: Samples, feature_set: int, seed: int) -> Values:
     return drawn
 
 
-def _goals(
+def all_goals(
     samples: Samples, targets: Mapping[str, Targets], options: Fimba, sets: int, seed: int
-) -> Iterator[_Goal]:
+) -> Iterator[Goal]:
+    """Give every goal of the options; `sets` is how many sets of uniform values there are."""
     for values in options.values:
         if values == "interpolated":
             for kind, aim, status in goals(samples, targets, options):
                 for t in options.t:
-                    yield _Goal(kind, values, float(t), None, aim, status)
+                    yield Goal(kind, values, float(t), None, aim, status)
         else:
             status = np.full(len(samples), judging.ATTACKED)
             for number in range(sets):
                 drawn = uniform_values(samples, number, seed)
-                yield _Goal("none", values, np.nan, number, drawn, status)
+                yield Goal("none", values, np.nan, number, drawn, status)
 
 
 class _Attacked(NamedTuple):
@@ -305,14 +309,14 @@ def attack(
     )
     sets = 1 + max(found.feature_set for found in ranked)
     tables = []
-    for goal in _goals(samples, targets, options, sets, seed):
+    for goal in all_goals(samples, targets, options, sets, seed):
         tables += _towards(subject, goal, ranked)
         where = (goal.values, goal.targets, goal.t)
         log.info("%d samples, %s values, targets %s, t %.3f: done", n, *where)
     return pd.concat(tables, ignore_index=True)
 
 
-def _towards(subject: _Attacked, goal: _Goal, ranked: Sequence[Ranked]) -> "list[pd.DataFrame]":
+def _towards(subject: _Attacked, goal: Goal, ranked: Sequence[Ranked]) -> "list[pd.DataFrame]":
     p = subject.samples.values.shape[1]
     samples, before = subject.samples, subject.before
     tables = []
