@@ -1,0 +1,1 @@
+"""The tables of detection, made from the scores of both arms."""
