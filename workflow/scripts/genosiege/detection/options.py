@@ -35,7 +35,7 @@ class Ssim:
     Raises
     ------
     InputError
-        If a value is no positive whole number.
+        If a value is no positive whole number, or max_samples is 1.
     """
 
     draws: int = 200
@@ -44,8 +44,9 @@ class Ssim:
     max_samples: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("draws", "gene_orders", "permutations", "max_samples"):
+        for name in ("draws", "gene_orders", "permutations"):
             check_count("detection, ssim", name, getattr(self, name))
+        check_count("detection, ssim", "max_samples", self.max_samples, least=2)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Adaptive:
     detectors : sequence of str or None
         Those that are evaded, of either arm; None for all of the arm's.
     penalties : sequence of float
-        Weights of the suspicion beside the success, ≥ 0; 0 is the attack that knows no detector.
+        Weights of the suspicion beside the success, ≥ 0; 0 is the attack that knows no detector,
+        and an empty list no attack.
     nearest : int
         Targets that FIMBA tries for each sample.
     k : sequence of int or "all"
@@ -73,7 +75,7 @@ class Adaptive:
     Raises
     ------
     InputError
-        If a value is out of range or a list is empty or repeats itself.
+        If a value is out of range, `k` or `t` is empty or a list repeats itself.
     """
 
     samples: int | None = 100
@@ -93,10 +95,10 @@ class Adaptive:
             _check_names(_ADAPTIVE, "detectors", self.detectors, {*EXPRESSION, *SEQUENCE})
         for penalty in _listed(_ADAPTIVE, "penalties", self.penalties):
             check_number(_ADAPTIVE, "penalties", penalty, above=False)
-        for k in _listed(_ADAPTIVE, "k", self.k):
+        for k in _listed(_ADAPTIVE, "k", self.k, least=1):
             if k != ALL and (type(k) is not int or k < 1):
                 raise InputError(f'{_ADAPTIVE}, k {k!r}: give positive integers or "all".')
-        for t in _listed(_ADAPTIVE, "t", self.t):
+        for t in _listed(_ADAPTIVE, "t", self.t, least=1):
             if isinstance(t, bool) or not isinstance(t, int | float) or not 0 < t <= 1:
                 raise InputError(f"{_ADAPTIVE}, t {t!r}: give shares above 0, at most 1.")
 
@@ -112,9 +114,9 @@ class Detection:
     Attributes
     ----------
     expression : sequence of str
-        Detectors of attacked expression data, among `EXPRESSION`.
+        Detectors of attacked expression data, among `EXPRESSION`; may be empty.
     sequence : sequence of str
-        Detectors of attacked sequences, among `SEQUENCE`.
+        Detectors of attacked sequences, among `SEQUENCE`; may be empty.
     fit_samples : int or None
         Rows of the training split that detectors are fitted on, drawn in proportion to the
         classes; None for all.
@@ -134,7 +136,7 @@ class Detection:
     Raises
     ------
     InputError
-        If a value is out of range or a list is empty or repeats itself.
+        If a value is out of range or a list repeats itself.
     """
 
     expression: Sequence[str] = EXPRESSION
@@ -154,12 +156,6 @@ class Detection:
             check_count("detection", name, getattr(self, name))
         if self.fit_samples is not None:
             check_count("detection", "fit_samples", self.fit_samples)
-        for name in self.adaptive.detectors or ():
-            if name not in (*self.expression, *self.sequence):
-                raise InputError(
-                    f'{_ADAPTIVE}, detectors "{name}": no arm has this detector; add it to '
-                    "detection, expression or sequence."
-                )
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any] | None) -> "Detection":
@@ -182,9 +178,8 @@ def _check_names(
             )
 
 
-def _listed(section: str, name: str, values: object) -> Sequence[Any]:
-    if not isinstance(values, list | tuple) or not values or len(set(values)) < len(values):
-        raise InputError(
-            f"{section}, {name} {values!r}: give a list of one or more different values."
-        )
-    return values
+def _listed(section: str, name: str, values: object, least: int = 0) -> Sequence[Any]:
+    if isinstance(values, list | tuple) and len(set(values)) == len(values) >= least:
+        return values
+    what = "one or more different values" if least else "different values"
+    raise InputError(f"{section}, {name} {values!r}: give a list of {what}.")
