@@ -1,0 +1,105 @@
+"""The ROC curves of the detectors, for a figure."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from genosiege.detection.operating_points import roc_points
+from genosiege.detection.tables import attacks, reading
+from genosiege.detection.tables.attacks import Attacked
+from genosiege.detection.tables.reading import PLACE, Scored
+from genosiege.expression.tables.reading import Cards
+
+COLUMNS = [
+    *PLACE, "attack", "targets", "severity", "adversaries", "null", "detector", "fpr", "tpr",
+]  # fmt: skip
+
+FEATURES = "shap"
+VALUES = ("interpolated", "decoded")
+"""The settings on expression that are drawn: FIMBA with all its parts, and with the VAE."""
+
+
+def roc_table(
+    expression_paths: Iterable[str], sequence_paths: Iterable[str], cards: Cards
+) -> pd.DataFrame:
+    """Tabulate ROC curves, at most 200 points each.
+
+    Parameters
+    ----------
+    expression_paths, sequence_paths, cards
+        As for `detection_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in the caption `workflow/report/roc.rst`. Of each model the first seed, of each
+        attack the largest severity (of sequences all edits): the adversaries that flip, or all
+        where none does. Of expression features by SHAP values, a global order before one per
+        sample, and the longest way.
+
+    Raises
+    ------
+    InputError
+        If a file is not where it belongs, or lacks a column or card.
+    """
+    read = chain(
+        reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS),
+        reading.read_sequence(sequence_paths, attacks.FILE, attacks.SEQUENCE_COLUMNS),
+    )
+    rows: list[dict[str, Any]] = []
+    seen = set()
+    for scored in read:
+        # Sorted by place, so that the first is the one of the first seed.
+        if scored.place[:3] not in seen:
+            seen.add(scored.place[:3])
+            for group in _shown(attacks.attacked(scored, cards)):
+                rows += _curves(scored, group)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _shown(groups: Sequence[Attacked]) -> list[Attacked]:
+    """Choose a group for each attack, kind of targets and null; some have none."""
+    best: dict[tuple[str, ...], Attacked] = {}
+    for group in groups:
+        columns = group.columns
+        # Attacks on sequences have neither.
+        if (columns["features"], columns["values"]) != ("", "") and (
+            columns["features"] != FEATURES or columns["values"] not in VALUES
+        ):
+            continue
+        if not len(group.adversaries) or not len(group.natural):
+            continue
+        key = (columns["attack"], columns["targets"], columns["null"])
+        if key not in best or _rank(group) > _rank(best[key]):
+            best[key] = group
+    return list(best.values())
+
+
+def _rank(group: Attacked) -> tuple[bool, bool, float, float]:
+    columns = group.columns
+    return (
+        columns["adversaries"] == attacks.SUCCESSFUL,
+        columns["importance"] in ("", "global"),
+        attacks.order(columns["severity"]),
+        columns["t"] if columns["importance"] else 0.0,
+    )
+
+
+def _curves(scored: Scored, group: Attacked) -> list[dict[str, Any]]:
+    shared = reading.of_place(scored.place) | {
+        name: group.columns[name]
+        for name in ("attack", "targets", "severity", "adversaries", "null")
+    }
+    rows = []
+    for detector in scored.detectors:
+        natural, adversaries = (
+            scored.side(detector, part).scores for part in (group.natural, group.adversaries)
+        )
+        curve = roc_points(natural, adversaries)
+        rows += [
+            shared | {"detector": detector, "fpr": float(fpr), "tpr": float(tpr)}
+            for fpr, tpr in zip(curve.fpr, curve.tpr, strict=True)
+        ]
+    return rows
