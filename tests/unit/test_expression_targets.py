@@ -43,6 +43,37 @@ def test_a_forbidden_candidate_gives_way_to_the_next_or_to_none():
     assert targets.nearest(values, candidates[:0]).tolist() == [-1, -1, -1]
 
 
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 6))
+@settings(max_examples=30, deadline=None)
+def test_several_nearest_are_the_first_of_all_by_distance(seed, m, n):
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(-1, 1, (9, 4)).astype(np.float32)
+    # Each candidate twice: of equals the first comes first.
+    candidates = np.repeat(rng.uniform(-1, 1, (m, 4)), 2, axis=0).astype(np.float32)
+    forbidden = rng.integers(-1, 2 * m, 9)
+
+    found = targets.nearest_several(values, candidates, n, forbidden)
+
+    for row, value in enumerate(values):
+        distances = np.sum((candidates.astype(float) - value) ** 2, axis=1)
+        allowed = [at for at in np.argsort(distances, kind="stable") if at != forbidden[row]]
+        expected = [int(at) for at in allowed[:n]]
+        assert found[row].tolist() == expected + [-1] * (n - len(expected))
+
+
+def test_several_targets_begin_with_the_one_and_end_where_there_are_no_more():
+    train, test = drawn(9, 30, 5, "train"), drawn(10, 20, 5, "test")
+    found = targets.error_targets(train, out_of_fold(train, [1, 2, 3, 4]))
+
+    several = targets.assign_several(found, test, 6)
+
+    assert several[:, 0].tolist() == targets.assign(found, test).rows.tolist()
+    for row, label in zip(several, test.labels, strict=True):
+        mistaken = set(found.for_class(int(label)).tolist())
+        assert set(row[row >= 0].tolist()) == mistaken
+        assert (row >= 0).sum() == len(mistaken) and (row[len(mistaken) :] == -1).all()
+
+
 def test_opposite_targets_are_the_nearest_training_samples_of_the_other_class():
     train, test = drawn(0, 40, 6, "train"), drawn(1, 25, 6, "test")
 

@@ -19,8 +19,9 @@ KINDS = ("error", "opposite", "test_error")
 LEAKY = ("test_error",)
 """Kinds that know the test split; no sound attack uses them."""
 
-# Candidates whose distance is worked out exactly: sklearn's is a difference of large sums.
-_CLOSE = 8
+# Candidates beside those asked for whose distance is worked out exactly too: sklearn's is a
+# difference of large sums.
+_SPARE = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,9 +196,35 @@ def assign(targets: Targets, samples: Samples) -> Assigned:
     InputError
         If the genes differ.
     """
+    rows = assign_several(targets, samples, 1)[:, 0]
+    values = samples.values.copy()
+    values[rows >= 0] = targets.samples.values[rows[rows >= 0]]
+    return Assigned(rows, values)
+
+
+def assign_several(targets: Targets, samples: Samples, n: int) -> NDArray[np.intp]:
+    """Give each sample the n nearest targets of its class, the nearest first.
+
+    Parameters
+    ----------
+    targets, samples
+        As in `assign`.
+    n : int
+        How many, 1 at least.
+
+    Returns
+    -------
+    ndarray of int, shape (len(samples), n)
+        Rows of the split of the targets; -1 behind the last where there are fewer than n.
+
+    Raises
+    ------
+    InputError
+        If the genes differ.
+    """
     if targets.samples.genes != samples.genes:
         raise InputError("targets and samples have different genes; prepare both together.")
-    rows = np.full(len(samples), -1, dtype=np.intp)
+    rows = np.full((len(samples), n), -1, dtype=np.intp)
     where = {name: row for row, name in enumerate(targets.samples.ids.tolist())}
     own = np.array([where.get(name, -1) for name in samples.ids.tolist()], dtype=np.intp)
     for label in (0, 1):
@@ -208,11 +235,10 @@ def assign(targets: Targets, samples: Samples) -> Assigned:
         position = np.full(len(targets.samples), -1, dtype=np.intp)
         position[candidates] = np.arange(len(candidates))
         forbidden = np.where(own[mine] >= 0, position[own[mine]], -1)
-        found = nearest(samples.values[mine], targets.samples.values[candidates], forbidden)
+        few = targets.samples.values[candidates]
+        found = nearest_several(samples.values[mine], few, n, forbidden)
         rows[mine] = np.where(found >= 0, candidates[found], -1)
-    values = samples.values.copy()
-    values[rows >= 0] = targets.samples.values[rows[rows >= 0]]
-    return Assigned(rows, values)
+    return rows
 
 
 def nearest(
@@ -234,23 +260,47 @@ def nearest(
     ndarray of int, shape (n,)
         Rows of `candidates`; the first of equally near ones; -1 where there is none.
     """
+    return nearest_several(values, candidates, 1, forbidden)[:, 0]
+
+
+def nearest_several(
+    values: Values,
+    candidates: Values,
+    n: int,
+    forbidden: NDArray[np.intp] | None = None,
+) -> NDArray[np.intp]:
+    """Find the n nearest candidates of each sample, the nearest first.
+
+    Parameters
+    ----------
+    values, candidates, forbidden
+        As in `nearest`.
+    n : int
+        How many, 1 at least.
+
+    Returns
+    -------
+    ndarray of int, shape (len(values), n)
+        Rows of `candidates`; of equally near ones the first comes first; -1 behind the last
+        where there are fewer than n.
+    """
     from sklearn.neighbors import NearestNeighbors
 
-    n, m = len(values), len(candidates)
-    found = np.full(n, -1, dtype=np.intp)
-    if not n or not m:
+    found = np.full((len(values), n), -1, dtype=np.intp)
+    if not found.size or not len(candidates):
         return found
-    index = NearestNeighbors(n_neighbors=min(m, _CLOSE), algorithm="brute").fit(candidates)
+    close_by = min(len(candidates), n + _SPARE)
+    index = NearestNeighbors(n_neighbors=close_by, algorithm="brute").fit(candidates)
     close = np.sort(index.kneighbors(values, return_distance=False), axis=1)
-    step = max(1, MEMORY_CELLS // (close.shape[1] * values.shape[1]))
-    for start in range(0, n, step):
+    step = max(1, MEMORY_CELLS // (close_by * values.shape[1]))
+    for start in range(0, len(values), step):
         part = slice(start, start + step)
         difference = candidates[close[part]].astype(np.float64) - values[part, None]
         squared = np.einsum("ijk,ijk->ij", difference, difference)
         if forbidden is not None:
             squared[close[part] == forbidden[part, None]] = np.inf
-        best = squared.argmin(axis=1)[:, None]
-        taken = np.take_along_axis(close[part], best, axis=1)[:, 0]
-        reachable = np.isfinite(np.take_along_axis(squared, best, axis=1)[:, 0])
-        found[part] = np.where(reachable, taken, -1)
+        best = np.argsort(squared, axis=1, kind="stable")[:, :n]
+        taken = np.take_along_axis(close[part], best, axis=1)
+        reachable = np.isfinite(np.take_along_axis(squared, best, axis=1))
+        found[part, : best.shape[1]] = np.where(reachable, taken, -1)
     return found
