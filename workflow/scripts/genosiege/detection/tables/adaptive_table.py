@@ -86,7 +86,8 @@ def adaptive_table(
         natural validation samples, `undetected_success` the share of the attacked samples that
         flip and stay at or under it; both are nan where these are too few for a threshold.
         `auroc`, `mean_suspicion` and `mean_severity` (features that differ, or edits) are of the
-        flips; the natural side is the test split. Rows with the seed `all` are as in `detection_table`.
+        flips; the natural side is the test split. Rows with the seed `all` are as in
+        `detection_table`.
 
     Raises
     ------

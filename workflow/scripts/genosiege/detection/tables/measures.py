@@ -74,7 +74,7 @@ def rates(name: str, seeds: Sequence[Rate]) -> dict[str, float]:
     outcomes = np.concatenate([seed.outcomes for seed in known])
     value, resampled = _mean([seed.values for seed in known])
     if _says_little(value, resampled, len(np.unique(clusters))):
-        resampled = _wider(resampled, clustered_wilson_interval(outcomes, clusters, LEVEL))
+        resampled = _wider(value, resampled, clustered_wilson_interval(outcomes, clusters, LEVEL))
     return intervals.named(name, value, resampled)
 
 
@@ -92,7 +92,7 @@ def aurocs(name: str, seeds: Sequence[Auroc]) -> dict[str, float]:
     )
     value, resampled = _mean([seed.values for seed in known])
     if _says_little(value, resampled, min(natural, attacked)):
-        resampled = _wider(resampled, auroc_interval(value, natural, attacked, LEVEL))
+        resampled = _wider(value, resampled, auroc_interval(value, natural, attacked, LEVEL))
     return intervals.named(name, value, resampled)
 
 
@@ -116,8 +116,12 @@ def _says_little(value: float, resampled: Interval, n_clusters: int) -> bool:
     return not 0 < value < 1 or n_clusters < FEW or not spread > 0
 
 
-def _wider(first: Interval, second: Interval) -> Interval:
-    return Interval(float(np.fmin(first.low, second.low)), float(np.fmax(first.high, second.high)))
+def _wider(value: float, first: Interval, second: Interval) -> Interval:
+    # The value, too: Wilson's end may miss a rate of 1 by its last bit.
+    return Interval(
+        float(np.nanmin([value, first.low, second.low])),
+        float(np.nanmax([value, first.high, second.high])),
+    )
 
 
 def auroc_interval(value: float, n_natural: int, n_attacked: int, level: float = 0.95) -> Interval:
