@@ -26,7 +26,7 @@ def schemas(repository: Path) -> list[dict[str, Any]]:
 
 
 def test_config_readme_names_every_key(repository):
-    pages = ("config/README.md", "config/expression.md")
+    pages = ("config/README.md", "config/expression.md", "config/detection.md")
     text = "".join((repository / page).read_text() for page in pages)
     keys = set().union(*map(schema_keys, schemas(repository)))
 

@@ -10,6 +10,7 @@ from snakemake.utils import validate
 
 from genosiege import workflow_code
 from genosiege.data import simulate, simulate_expression
+from genosiege.detection.options import Detection
 from genosiege.expression import datasets, models
 from genosiege.expression.adversarial_training import AdversarialTraining
 from genosiege.expression.comparison_attacks import Comparison
@@ -62,7 +63,8 @@ def test_config_yaml_writes_the_defaults_of_the_sections_it_shows(filled, reposi
     for section in ("sampling", "compute", "certify", "hardening", "constraints"):
         assert written[section] == filled[section]
     # Those of the expression arm show what is mostly changed.
-    for section in ("fimba", "vae", "poisoning", "expression_hardening", "comparison"):
+    shown = ("fimba", "vae", "poisoning", "expression_hardening", "comparison", "detection")
+    for section in shown:
         assert written[section].items() <= filled[section].items()
 
 
@@ -120,10 +122,13 @@ def test_defaults_of_a_model_are_the_librarys(filled, kind):
 @pytest.mark.parametrize(
     ("section", "options"),
     [("fimba", Fimba), ("poisoning", Poisoning), ("vae", Training),
-     ("expression_hardening", AdversarialTraining), ("comparison", Comparison)],
+     ("expression_hardening", AdversarialTraining), ("comparison", Comparison),
+     ("detection", Detection)],
 )  # fmt: skip
 def test_defaults_of_what_the_expression_arm_does_are_the_librarys(filled, section, options):
-    apart = {"models", "fractions", "targets", "k", "t"} if section == "vae" else {"models"}
+    apart = {"models"} | {"vae": {"fractions", "targets", "k", "t"}, "detection": {"attacks"}}.get(
+        section, set()
+    )
     given = {key: value for key, value in filled[section].items() if key not in apart}
 
     assert options.from_mapping(given) == options()

@@ -18,7 +18,7 @@ NAME = "expression"
 MODELS = ("random_forest", "xgboost")
 CHAIN = ("train_expression_model", "rank_features", "fimba", "evade", "poison")
 TABLES = ("make_expression_tables", "draw_expression_figures")
-HARD = "hard"
+HARD = tiny.DATASET
 
 CONFIG: dict[str, Any] = {
     "run": {
@@ -49,28 +49,8 @@ CONFIG: dict[str, Any] = {
         "explain_samples": 10,
     },
     "comparison": {"models": ["random_forest"], "attacks": ["zoo"], "budget": 40, "samples": 2},
-    "datasets": {
-        HARD: {
-            "format": "csv",
-            "matrix": {
-                "kind": "simulate",
-                "assay": "bulk",
-                "samples": 120,
-                "genes": 30,
-                "strength": 0.4,
-                "study_effect": 0,
-            },
-            "id": "id",
-            "donor": "donor",
-            "site": "site",
-            "study": "study",
-        }
-    },
-    "models": {
-        "random_forest": {"trees": 10},
-        "xgboost": {"trees": 10, "max_depth": 2},
-        "cnn": {"channels": [4], "hidden": 8, "training": {"epochs": 2}},
-    },
+    "detection": {"models": []},
+    **tiny.EXPRESSION,
 }
 
 

@@ -11,6 +11,7 @@ SHARD_SIZE = 8
 SHARDS = 2
 TASK = "simulated"
 CNN = "tiny_cnn"
+DATASET = "hard"
 DNABERT2 = "tiny_dnabert2"
 
 SEARCHES = ("genetic", "greedy")
@@ -66,8 +67,35 @@ CONFIG: dict[str, Any] = {
         "greedy": {"query_budget": 300, "max_edits": 2},
         "latent_fgsm": {"epsilons": [0.1, 1.0]},
     },
+    "detection": {"models": [], "sequence": []},
 }
 """An overlay for `config/config.yaml`."""
+
+EXPRESSION: dict[str, Any] = {
+    "datasets": {
+        DATASET: {
+            "format": "csv",
+            "matrix": {
+                "kind": "simulate",
+                "assay": "bulk",
+                "samples": 120,
+                "genes": 30,
+                "strength": 0.4,
+                "study_effect": 0,
+            },
+            "id": "id",
+            "donor": "donor",
+            "site": "site",
+            "study": "study",
+        }
+    },
+    "models": {
+        "random_forest": {"trees": 10},
+        "xgboost": {"trees": 10, "max_depth": 2},
+        "cnn": {"channels": [4], "hidden": 8, "training": {"epochs": 2}},
+    },
+}
+"""Catalogues of the expression arm, for an overlay that runs it."""
 
 
 def stage(encoder: str, seed: int = 0) -> str:

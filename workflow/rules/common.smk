@@ -12,7 +12,13 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 # Before any installed copy: the library that lies beside this file is the one that runs.
 sys.path.insert(0, str(SCRIPTS))
 
-from genosiege import configuration, defences, expression_configuration, workflow_code
+from genosiege import (
+    configuration,
+    defences,
+    detection_configuration,
+    expression_configuration,
+    workflow_code,
+)
 from genosiege.data import download
 from genosiege.errors import InputError
 
@@ -35,6 +41,7 @@ def checked(config):
         configuration.check(config)
         defences.check(config)
         expression_configuration.check(config)
+        detection_configuration.check(config)
     except WorkflowError as error:
         sys.exit(f"Error: {configuration.reworded(error.__context__ or error)}")
     except InputError as error:

@@ -179,3 +179,8 @@ def figure(name, result, caption=None, category="Attacks"):
 def expression_figure(name, result, caption):
     """Mark a figure of the expression arm."""
     return figure(name, result, caption, "Expression")
+
+
+def detection_figure(name, result, caption):
+    """Mark a figure of detection."""
+    return figure(name, result, caption, "Detection")

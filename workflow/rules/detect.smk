@@ -1,0 +1,236 @@
+"""Detection: whether attacked data can be told from natural data, and by whom it is evaded."""
+
+
+rule compare_spectra:
+    input:
+        model=f"{EXPRESSION}/model.bin",
+        description=f"{EXPRESSION}/model.json",
+        out_of_fold=f"{EXPRESSION}/out_of_fold.parquet",
+        predictions=f"{EXPRESSION}/predictions.parquet",
+        importance=f"{EXPRESSION}/importance.parquet",
+        of_samples=f"{EXPRESSION}/sample_importance.safetensors",
+        train=f"{DATASET}/train.parquet",
+        dev=f"{DATASET}/dev.parquet",
+        test=f"{DATASET}/test.parquet",
+        code=with_model("compare_spectra"),
+    output:
+        ssim=f"{EXPRESSION}/ssim.parquet",
+        spectra=f"{EXPRESSION}/spectra.parquet",
+    log:
+        "<logs>/compare_spectra/{dataset}.{model}.seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/compare_spectra/{dataset}.{model}.seed{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    threads: 1
+    resources:
+        gpu=gpus_of_model,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        fimba=moving_options,
+        ssim=lookup("detection/ssim", within=config),
+    script:
+        "../scripts/compare_spectra.py"
+
+
+rule detect_expression:
+    input:
+        unpack(detector_vae),
+        model=f"{EXPRESSION}/model.bin",
+        description=f"{EXPRESSION}/model.json",
+        out_of_fold=f"{EXPRESSION}/out_of_fold.parquet",
+        predictions=f"{EXPRESSION}/predictions.parquet",
+        importance=f"{EXPRESSION}/importance.parquet",
+        of_samples=f"{EXPRESSION}/sample_importance.safetensors",
+        train=f"{DATASET}/train.parquet",
+        dev=f"{DATASET}/dev.parquet",
+        test=f"{DATASET}/test.parquet",
+        code=with_model("detect_expression"),
+    output:
+        table=f"{EXPRESSION}/detection.parquet",
+    log:
+        "<logs>/detect_expression/{dataset}.{model}.seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/detect_expression/{dataset}.{model}.seed{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    threads: 1
+    resources:
+        gpu=gpus_with_vaes,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        fimba=moving_options,
+        evasion=evasion_options,
+        detection=expression_detectors,
+        fraction=largest_fraction,
+    script:
+        "../scripts/detect_expression.py"
+
+
+rule evade_expression_detectors:
+    input:
+        unpack(detector_vae),
+        model=f"{EXPRESSION}/model.bin",
+        description=f"{EXPRESSION}/model.json",
+        out_of_fold=f"{EXPRESSION}/out_of_fold.parquet",
+        importance=f"{EXPRESSION}/importance.parquet",
+        of_samples=f"{EXPRESSION}/sample_importance.safetensors",
+        train=f"{DATASET}/train.parquet",
+        dev=f"{DATASET}/dev.parquet",
+        test=f"{DATASET}/test.parquet",
+        code=with_model("evade_expression_detectors"),
+    output:
+        table=f"{EXPRESSION}/adaptive.parquet",
+    log:
+        "<logs>/evade_expression_detectors/{dataset}.{model}.seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/evade_expression_detectors/{dataset}.{model}.seed{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    threads: 1
+    resources:
+        gpu=gpus_with_vaes,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        fimba=moving_options,
+        detection=adaptive_expression,
+    script:
+        "../scripts/evade_expression_detectors.py"
+
+
+rule detect_sequence:
+    input:
+        unpack(natural_features),
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        train="<results>/data/{task}/train.parquet",
+        dev="<results>/data/{task}/dev.parquet",
+        sample=f"{SEQUENCE}/samples/test.parquet",
+        attacks=detected_attacks,
+        motifs=motif_files,
+        code=code_with("detect_sequence", encoder=True),
+    output:
+        table=f"{STAGE}/detection.parquet",
+        spectra=f"{STAGE}/spectra.parquet",
+    log:
+        "<logs>/detect_sequence/{task}.{encoder}.seed{seed}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/detect_sequence/{task}.{encoder}.seed{seed}.{stage}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        encoder=encoder_entry,
+        detection=sequence_detectors,
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/detect_sequence.py"
+
+
+rule evade_sequence_detectors:
+    input:
+        unpack(natural_features),
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        train="<results>/data/{task}/train.parquet",
+        dev="<results>/data/{task}/dev.parquet",
+        sample=f"{SEQUENCE}/samples/test.parquet",
+        motifs=motif_files,
+        code=code_with("evade_sequence_detectors", encoder=True),
+    output:
+        table=f"{STAGE}/adaptive.parquet",
+    log:
+        "<logs>/evade_sequence_detectors/{task}.{encoder}.seed{seed}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/evade_sequence_detectors/{task}.{encoder}.seed{seed}.{stage}.tsv"
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        encoder=encoder_entry,
+        detection=adaptive_sequence,
+        constraints=lookup("constraints", within=config),
+        tss_index=tss_index,
+        compute=oracle_options,
+        batch_size=lookup("compute/batch_size", within=config),
+    script:
+        "../scripts/evade_sequence_detectors.py"
+
+
+rule make_detection_tables:
+    input:
+        cards=of_datasets("card.json"),
+        expression=detected_models("detection.parquet"),
+        expression_adaptive=detected_models("adaptive.parquet"),
+        ssim=detected_models("ssim.parquet"),
+        expression_spectra=detected_models("spectra.parquet"),
+        sequence=detected_baselines("detection.parquet"),
+        sequence_adaptive=detected_baselines("adaptive.parquet"),
+        sequence_spectra=detected_baselines("spectra.parquet"),
+        code=code("make_detection_tables"),
+    output:
+        detection=csv_file("detection", "Detection", "Detectors"),
+        detection_page=page("detection", "Detection", "Detectors"),
+        best_detector=csv_file("best_detector", "Detection", "Best detector"),
+        best_detector_page=page("best_detector", "Detection", "Best detector"),
+        adaptive=csv_file("adaptive", "Detection", "Adaptive attacker"),
+        adaptive_page=page("adaptive", "Detection", "Adaptive attacker"),
+        roc=csv_file("roc", "Detection", "ROC"),
+        roc_page=page("roc", "Detection", "ROC"),
+        ssim=csv_file("ssim", "Detection", "SSIM against its nulls"),
+        ssim_page=page("ssim", "Detection", "SSIM against its nulls"),
+        spectra=csv_file("spectra", "Detection", "Spectra"),
+        spectra_page=page("spectra", "Detection", "Spectra"),
+    log:
+        "<logs>/make_detection_tables.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    script:
+        "../scripts/make_detection_tables.py"
+
+
+rule draw_detection:
+    input:
+        detection="<results>/tables/detection.csv",
+        roc="<results>/tables/roc.csv",
+        adaptive="<results>/tables/adaptive.csv",
+        ssim="<results>/tables/ssim.csv",
+        spectra="<results>/tables/spectra.csv",
+        code=code("draw_detection"),
+    output:
+        spectra=detection_figure("spectra", "Spectra", "spectra_figure"),
+        ssim=detection_figure("ssim", "SSIM against its nulls", "ssim_figure"),
+        roc=detection_figure("roc", "ROC", "roc_figure"),
+        detectability=detection_figure(
+            "detectability", "Detectors", "detectability_figure"
+        ),
+        tradeoff=detection_figure("tradeoff", "Adaptive attacker", "tradeoff_figure"),
+    log:
+        "<logs>/draw_detection.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    script:
+        "../scripts/draw_detection.py"

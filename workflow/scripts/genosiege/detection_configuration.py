@@ -1,0 +1,45 @@
+"""What the configuration of detection must fulfil beyond its schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genosiege.configuration import DNA_KINDS, listing, place
+from genosiege.detection.options import EXPRESSION, SEQUENCE
+from genosiege.errors import InputError
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check which models, attacks and detectors are named.
+
+    Parameters
+    ----------
+    config : mapping
+        A configuration that fulfils the schema, and whose names exist in the catalogues.
+
+    Raises
+    ------
+    InputError
+        If a model or an attack is none of the run, or a detector is evaded that is not there.
+    """
+    section, run = config["detection"], config["run"]
+    searches = [name for name in run["attacks"] if config["attacks"][name]["kind"] in DNA_KINDS]
+    if run["datasets"]:
+        _check_known(("detection", "models"), section["models"], run["models"], "model")
+    if run["tasks"]:
+        known = (("detection", "attacks"), section["attacks"], searches, "attack in DNA space")
+        _check_known(*known)
+    # Detectors of an arm that is left out may stay named.
+    asked = [*(section["expression"] or EXPRESSION), *(section["sequence"] or SEQUENCE)]
+    evaded = section["adaptive"]["detectors"]
+    _check_known(("detection", "adaptive", "detectors"), evaded, asked, "detector")
+
+
+def _check_known(
+    where: tuple[str, ...], asked: list[str] | None, known: list[str], what: str
+) -> None:
+    for index, name in enumerate(asked or []):
+        if name not in known:
+            raise InputError(
+                f'config, {place([*where, index])}, "{name}": the run has no such {what}; take '
+                f"some of: {listing(known)}."
+            )

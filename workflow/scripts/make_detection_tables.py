@@ -1,0 +1,29 @@
+"""Make the report's tables of detection, each as CSV and sortable page."""
+
+from genosiege import report_tables, runtime
+from genosiege.detection.tables import (
+    adaptive_table,
+    best_table,
+    detection_table,
+    roc_table,
+    spectra_table,
+    ssim_table,
+)
+from genosiege.expression.tables import reading
+
+with runtime.script(snakemake.log[0]):
+    given = snakemake.input
+    cards = reading.Cards.read(given.cards)
+    detection = detection_table.detection_table(given.expression, given.sequence, cards)
+    adaptive = adaptive_table.adaptive_table(
+        given.expression_adaptive, given.sequence_adaptive, cards
+    )
+    tables = {
+        "detection": detection,
+        "adaptive": adaptive,
+        "best_detector": best_table.best_detector(detection, adaptive),
+        "roc": roc_table.roc_table(given.expression, given.sequence, cards),
+        "ssim": ssim_table.ssim_table(given.ssim, cards),
+        "spectra": spectra_table.spectra_table(given.expression_spectra, given.sequence_spectra),
+    }
+    report_tables.write(tables, snakemake.output)
