@@ -20,6 +20,12 @@ Suspect = Callable[[Sequence[str]], NDArray[np.float64]]
 
 ENOUGH = 0.01
 """Margin behind the border from which on a lower one is worth nothing."""
+GUIDE = 0.25
+"""Share of the margin that the suspicion at the 5 % threshold costs a parent.
+
+Less than it may: suspicion can rise on the way to a flip and fall behind it, as that of a small
+margin does, and too high a cost keeps the search before the border.
+"""
 
 
 def objectives(
@@ -69,10 +75,11 @@ def search(
 
     Notes
     -----
-    Parents are chosen by − max(margin, −ENOUGH) − λ · m · max(suspicion, 0), less the weights of
-    edits and implausibility in `options`; m is the margin of the unchanged sequence. It is the
-    objective, times m, with the step at the flip made a slope. Once there is a flip, the queries
-    that its pruning may need are kept back from the budget.
+    Parents are chosen by − max(margin, −ENOUGH) − GUIDE · m · max(suspicion, 0), less the weights
+    of edits and implausibility in `options`; m is the margin of the unchanged sequence. Under any
+    λ above 0 the best flip is the least suspicious one: λ decides only whether it is better than
+    what does not flip. So it guides no search, and all λ above 0 propose the same candidates.
+    Once there is a flip, the queries that its pruning may need are kept back from the budget.
     """
     toolbox = make_toolbox(target, options, rng)
     judge = _Judge(target, options, suspicion, penalty)
@@ -169,20 +176,20 @@ class _Judge:
     def score(self, individuals: Sequence[Individual], answers: Answers) -> bool:
         """Give answered candidates their fitness; tell whether anything got better."""
         self._n_asked += len(individuals)
-        before = self._highest, self.best.objective, self.flip and self.flip.objective
+        before = self._highest, self.flip and self.flip.objective
         judged = self.judge(individuals, answers)
         for individual, candidate in zip(individuals, judged, strict=True):
             value = self._value(individual, candidate)
             individual.fitness.values = (0.0, value)
             self._highest = max(self._highest, value)
         self.keep(judged)
-        return before != (self._highest, self.best.objective, self.flip and self.flip.objective)
+        return before != (self._highest, self.flip and self.flip.objective)
 
     def _value(self, individual: Individual, candidate: _Candidate) -> float:
         start, weights = float(self._target.start.margins[0]), self._options.weights
         implausible = 1 - self._target.rules.plausibility(individual)
         value = start - max(candidate.margin, -ENOUGH)
-        value -= self._penalty * max(start, ENOUGH) * max(candidate.suspicion, 0.0)
+        value -= GUIDE * max(start, ENOUGH) * max(candidate.suspicion, 0.0)
         return value - weights["edit"] * len(individual) - weights["bio"] * implausible
 
     def keep(self, judged: Sequence[_Candidate]) -> None:
