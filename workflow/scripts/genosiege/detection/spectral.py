@@ -147,6 +147,30 @@ def similarity(natural: Spectra, attacked: Spectra) -> float:
     )
 
 
+class Windowed:
+    """Many spectra of one shape, with mean and variance in each window, worked out once.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (b, f) or (b, n, f)
+        The spectra.
+    """
+
+    def __init__(self, values: Spectra) -> None:
+        self.values = values
+        self.size = _fitting(values.shape[1:])
+        self.mean = _filtered(values, self.size)
+        self.variance = _filtered(values * values, self.size)
+        self.variance -= self.mean * self.mean
+        self.variance *= self.sample
+
+    @property
+    def sample(self) -> float:
+        """Factor from the variance of a window to that which it is a sample of."""
+        count = int(self.size ** (self.values.ndim - 1))
+        return count / (count - 1)
+
+
 class Reference:
     """A natural spectrum that many others are compared to: `similarity`, many at a time.
 
@@ -157,13 +181,10 @@ class Reference:
     """
 
     def __init__(self, natural: Spectra) -> None:
-        self.natural = natural
         self._range = _range(natural)
-        self._size = _fitting(natural.shape)
-        self._mean = self._filtered(natural[None])
-        self._square = self._filtered((natural * natural)[None])
+        self._natural = Windowed(natural[None])
 
-    def similarity(self, others: Spectra) -> Spectra:
+    def similarity(self, others: Spectra | Windowed) -> Spectra:
         """Compare b spectra, (b, f) or (b, n, f), with this one.
 
         Returns
@@ -171,31 +192,36 @@ class Reference:
         ndarray of float64, shape (b,)
             What `similarity` gives of each.
         """
-        if others.shape[1:] != self.natural.shape:
-            raise _unlike(self.natural.shape, others.shape[1:])
+        other = others if isinstance(others, Windowed) else Windowed(others)
+        one = self._natural
+        if other.values.shape[1:] != one.values.shape[1:]:
+            raise _unlike(one.values.shape[1:], other.values.shape[1:])
         if self._range == 0:
-            return np.full(len(others), _constant(self.natural, others))
-        count = self._size**self.natural.ndim
-        sample = count / (count - 1)
+            return np.full(len(other.values), _constant(one.values[0], other.values))
         c1, c2 = (_K1 * self._range) ** 2, (_K2 * self._range) ** 2
-        mean = self._filtered(others)
-        both = self._mean * mean
-        means = self._mean**2 + mean**2
-        variances = sample * (self._square + self._filtered(others * others) - means)
-        covariance = sample * (self._filtered(others * self.natural) - both)
-        found = (2 * both + c1) * (2 * covariance + c2) / ((means + c1) * (variances + c2))
-        similar: Spectra = found.mean(axis=tuple(range(1, found.ndim)))
+        both = one.mean * other.mean
+        covariance = _filtered(other.values * one.values, one.size)
+        covariance -= both
+        covariance *= 2 * one.sample
+        covariance += c2
+        both *= 2
+        both += c1
+        both *= covariance
+        both /= other.mean**2 + (one.mean**2 + c1)
+        both /= other.variance + (one.variance + c2)
+        similar: Spectra = both.mean(axis=tuple(range(1, both.ndim)))
         return similar
 
-    def _filtered(self, values: Spectra) -> Spectra:
-        """Average within each window that lies within the spectrum."""
-        from scipy.ndimage import uniform_filter1d
 
-        inside = slice(self._size // 2, -(self._size // 2))
-        for axis in range(1, values.ndim):
-            values = uniform_filter1d(values, self._size, axis=axis)
-            values = values[(slice(None),) * axis + (inside,)]
-        return values
+def _filtered(values: Spectra, size: int) -> Spectra:
+    """Average within each window that lies within the spectrum."""
+    from scipy.ndimage import uniform_filter1d
+
+    inside = slice(size // 2, -(size // 2))
+    for axis in range(1, values.ndim):
+        values = uniform_filter1d(values, size, axis=axis)
+        values = values[(slice(None),) * axis + (inside,)]
+    return values
 
 
 def _range(natural: Spectra) -> float:
