@@ -107,6 +107,13 @@ def score(
     InputError
         If genes differ, `vae` is asked for without one, or a ranking or kind of targets is
         missing or of another shape.
+
+    Notes
+    -----
+    Targets `error` and `opposite` are training rows, among them those that detectors are fitted
+    on, and decoded values are smoother than natural ones. So a sample moved far enough lies
+    nearer to the training rows than natural samples do, and an AUROC far below ½ is to be
+    expected: it does not say that the attack hides, only that a high score is not what shows it.
     """
     import pandas as pd
 
