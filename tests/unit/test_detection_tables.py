@@ -126,6 +126,17 @@ def test_the_mean_is_over_the_seeds_that_have_a_value() -> None:
     assert np.isnan([*measures.rates("x", []).values()]).all()
 
 
+def test_a_resample_without_samples_of_one_seed_is_the_mean_of_the_others() -> None:
+    ids = np.arange(40)
+    full, gaps = np.tile([0.2, 0.4], 101), np.tile([0.6, np.nan], 101)
+    seeds = [Auroc(values, ids, ids) for values in (full, gaps)]
+
+    found = measures.aurocs("x", seeds)
+
+    # All means are 0.4: no spread, so that the interval is the analytic one.
+    assert list(found.values()) == pytest.approx([0.4, *auroc_interval(0.4, 40, 40)])
+
+
 @pytest.mark.parametrize(("n", "shift", "true"), [(40, 1.0, 0.7602), (25, 3.5, 0.99333)])
 def test_intervals_of_auroc_cover_the_truth(n: int, shift: float, true: float) -> None:
     rng = np.random.default_rng(n)
