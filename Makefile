@@ -55,6 +55,7 @@ bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in t
 	python tests/bench/round_evaluation.py
 	python tests/bench/fimba_loop.py
 	python tests/bench/toil_reading.py
+	python tests/bench/detectors.py
 	@echo "Open results/bench/oracle_throughput.json for all figures."
 
 lint: $(STAMP)  ## format and static checks

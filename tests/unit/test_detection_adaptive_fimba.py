@@ -1,5 +1,7 @@
 """The adaptive FIMBA: it keeps the best of all that it tries, and pays for what it hides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,9 @@ MODEL = Logistic(np.linspace(2, 0.2, P))
 # Classes hardly differ in this direction, but samples that are moved in part do.
 ACROSS = np.array([1.0, -1.0, 2.0, -2.0, 1.0, -1.0, 1.0, -1.0])
 PENALTIES = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
-SMALL = Adaptive(samples=12, penalties=PENALTIES, nearest=2, k=(2, 5, 100, "all"), t=(0.5, 1.0))
+SMALL = Adaptive(
+    samples=12, penalties=PENALTIES, nearest=2, k=(2, 5, 100, "all"), t=(0.5, 1.0), own_class=False
+)
 
 
 class Formula:
@@ -159,7 +163,7 @@ def test_penalties_lower_suspicion_and_bound_that_of_flips(seed, own_class):
     rng = np.random.default_rng(seed)
     weights, direction = rng.normal(size=(2, P))
     mine = {"drawn": Formula(lambda x: np.abs(x @ direction) + x[:, 0])}
-    table = of_part(attacked(Logistic(weights), mine, own_class=own_class))
+    table = of_part(attacked(Logistic(weights), mine, replace(SMALL, own_class=own_class)))
     natural = of_part(attacked(Logistic(weights), mine), "validation")["score_drawn"]
     scale = Suspicion.from_validation(natural)
     by_id = {name: row for row, name in enumerate(TEST.ids.tolist())}
@@ -205,13 +209,17 @@ def test_a_detector_that_sees_the_logit_is_evaded_at_the_price_of_success():
     dev = samples(np.linspace(-2, -1, 99)[:, None], np.zeros(99), "dev")
     test = samples(np.linspace(-2, -1.5, 21)[:, None], np.zeros(21), "test")
     asked = Adaptive(
-        samples=None, penalties=(0.0, 0.1, 0.25, 0.295, 0.4, 1.0), nearest=2, k=("all",)
+        samples=None,
+        penalties=(0.0, 0.1, 0.25, 0.295, 0.4, 1.0),
+        nearest=2,
+        k=("all",),
+        own_class=False,
     )
     table = of_part(
         adaptive_fimba.attack(
             model, {"logit": Formula(lambda x: 4 * x[:, 0])}, train, dev, test,
             {"opposite": targets.opposite_targets(train)}, {("shap", "global"): np.array([0])},
-            options(features=["shap"], targets=["opposite"]), asked, 0,
+            options(features=["shap"], targets=["opposite"]), asked, 0, tails="upper",
         )
     )  # fmt: skip
 
@@ -300,7 +308,13 @@ def test_natural_rows_are_all_of_both_splits_as_they_are():
 
 def test_only_the_detectors_asked_for_are_evaded_but_all_score():
     asked = Adaptive(
-        samples=3, detectors=["mahalanobis"], penalties=(0.5,), nearest=1, k=(2,), t=(1.0,)
+        samples=3,
+        detectors=["mahalanobis"],
+        penalties=(0.5,),
+        nearest=1,
+        k=(2,),
+        t=(1.0,),
+        own_class=False,
     )
     rows = of_part(attacked(asked=asked))
 
@@ -384,7 +398,7 @@ def test_moved_features_that_the_flip_does_not_need_are_put_back():
     )
     model = Logistic(np.eye(P)[0] * 5)
     mine = {"others": Formula(lambda x: x[:, 1:].sum(axis=1))}
-    asked = Adaptive(samples=None, penalties=(0.0, 0.5), k=("all",), t=(1.0,))
+    asked = Adaptive(samples=None, penalties=(0.0, 0.5), k=("all",), t=(1.0,), own_class=False)
     known = {"opposite": targets.opposite_targets(train)}
     chosen = options(features=["shap"], targets=["opposite"])
     order = {("shap", "global"): np.arange(P)}

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from genosiege.detection import operating_points
 from genosiege.detection.operating_points import (
+    TAILS,
+    UPPER,
     Resamples,
     Side,
     Suspicion,
@@ -75,7 +77,7 @@ def test_natural_data_are_flagged_at_most_so_often(n: int, ties: bool) -> None:
 
 def test_suspicion_is_0_at_the_median_and_1_at_the_threshold() -> None:
     scores = np.random.default_rng(1).normal(5, 3, 101)
-    suspicion = Suspicion.from_validation(scores)
+    suspicion = Suspicion.from_validation(scores, UPPER)
 
     found = suspicion.of([np.median(scores), threshold(scores, 0.05)])
 
@@ -83,12 +85,54 @@ def test_suspicion_is_0_at_the_median_and_1_at_the_threshold() -> None:
     assert suspicion.of(np.zeros((2, 3))).shape == (2, 3)
 
 
+def test_with_both_tails_one_in_twenty_natural_scores_is_above_1() -> None:
+    for seed in range(20):
+        drawn = np.random.default_rng(seed).lognormal(size=1999)
+        found = Suspicion.from_validation(drawn).of(drawn)
+
+        assert threshold(found, 0.05) == pytest.approx(1)
+        assert (found >= 0).all()
+        # Skewed as the scores are, either tail has its share.
+        high, low = drawn[found > 1] > 1, drawn[found > 1] < 1
+        assert high.sum() > 30
+        assert low.sum() > 30
+
+
+def test_both_tails_raise_the_alarm_on_natural_data_no_oftener_than_promised() -> None:
+    rng = np.random.default_rng(2)
+    rates = []
+    for _ in range(300):
+        scores, new = rng.gamma(2, size=199), rng.gamma(2, size=500)
+        scale = Suspicion.from_validation(scores)
+        rates.append((scale.of(new) > threshold(scale.of(scores), 0.05)).mean())
+
+    assert np.mean(rates) == pytest.approx(0.05, abs=0.006)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60))
+def test_high_scores_alone_keep_their_order(scores: list[float]) -> None:
+    found = Suspicion.from_validation(scores, UPPER).of(scores)
+
+    assert (np.diff(found[np.argsort(scores)]) >= 0).all()
+
+
 def test_suspicion_of_few_samples_takes_the_largest() -> None:
-    assert Suspicion.from_validation([0.0, 1.0, 5.0]) == (1.0, 5.0)
+    assert Suspicion.from_validation([0.0, 1.0, 5.0], UPPER).of([1.0, 5.0]).tolist() == [0, 1]
+    assert Suspicion.from_validation([0.0, 1.0, 5.0]).of([1.0, 0.0, 5.0]).tolist() == [0, 1, 1]
 
 
-def test_suspicion_of_a_constant_score_has_scale_1() -> None:
-    assert Suspicion.from_validation([2.0] * 30).of([2.0, 4.5]).tolist() == [0, 2.5]
+def test_a_side_without_spread_takes_the_scale_of_the_other() -> None:
+    scores = [0.0] * 30 + list(range(1, 21))
+
+    found = Suspicion.from_validation(scores).of([0.0, 20.0, -20.0])
+
+    assert found[0] == 0
+    assert found[1] == found[2] > 1
+
+
+@pytest.mark.parametrize("tails", TAILS)
+def test_suspicion_of_a_constant_score_has_scale_1(tails: str) -> None:
+    assert Suspicion.from_validation([2.0] * 30, tails).of([2.0, 4.5]).tolist() == [0, 2.5]
 
 
 # AUROC ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Tables of detection, against small ones computed by hand, and what their intervals cover."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from toy_detection_tables import (
 )
 from toy_expression_tables import cards
 
-from genosiege.detection.operating_points import Side, aurocs, count_above, resamples, thresholds
+from genosiege.detection.operating_points import (
+    TAILS,
+    UPPER,
+    Side,
+    aurocs,
+    count_above,
+    resamples,
+    thresholds,
+)
 from genosiege.detection.tables import (
     adaptive_table,
     attacks,
@@ -27,12 +36,14 @@ from genosiege.detection.tables import (
     reading,
     roc_table,
 )
-from genosiege.detection.tables.adaptive_table import adaptive_table as tabulate_adaptive
 from genosiege.detection.tables.best_table import best_detector
-from genosiege.detection.tables.detection_table import detection_table as tabulate
 from genosiege.detection.tables.measures import Auroc, Rate, auroc_interval
 from genosiege.expression.tables.intervals import columns
 from genosiege.statistics import wilson_interval
+
+# High scores alone are suspicious here, so that all can be worked out from ranks.
+tabulate = partial(detection_table.detection_table, tails=UPPER)
+tabulate_adaptive = partial(adaptive_table.adaptive_table, tails=UPPER)
 
 Z = 1.959963984540054
 # 20 validation samples: the threshold of 5 % is 19, that of 1 % is not attained.
@@ -44,6 +55,21 @@ NATURAL = {"margin": [1.0, 2.0, 3.0, 4.0, 25.0]}
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "N_RESAMPLES", 200)
+
+
+def test_what_is_too_natural_is_told_too(tmp_path: Path) -> None:
+    """Scores beyond the lowest of natural ones raise the alarm, unless only high ones may."""
+    ids = [f"s{i}" for i in range(5)]
+    natural = natural_expression({"margin": np.arange(100.0)}, {"margin": [10.0, 30, 50, 70, 90]})
+    path = put(tmp_path, [natural, attacked_expression(ids, {"margin": [-60.0] * 5})])
+
+    both, upper = (
+        only(detection_table.detection_table([path], [], cards("tcga"), tails), adversaries="all")
+        for tails in TAILS
+    )
+
+    assert (upper["auroc"], upper["tpr_at_5"]) == (0, 0)
+    assert (both["auroc"], both["tpr_at_5"], both["fpr_at_5"]) == (1, 1, 0)
 
 
 def toy(root: Path, *parts: pd.DataFrame, seed: int = 0) -> str:
@@ -582,7 +608,9 @@ def test_curves_are_of_the_first_seed_and_the_strongest_attack(tmp_path: Path) -
     ]  # fmt: skip
     paths = [toy(tmp_path, *parts), toy(tmp_path, parts[0], seed=1)]
 
-    table = roc_table.roc_table(paths, [sequence_file(tmp_path)], cards("tcga", seeds=(0, 1)))
+    table = roc_table.roc_table(
+        paths, [sequence_file(tmp_path)], cards("tcga", seeds=(0, 1)), UPPER
+    )
 
     assert list(table) == roc_table.COLUMNS
     curves = {

@@ -204,6 +204,8 @@ rule make_detection_tables:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        tails=lookup("detection/tails", within=config),
     script:
         "../scripts/make_detection_tables.py"
 

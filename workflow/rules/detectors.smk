@@ -107,7 +107,10 @@ def adaptive_expression(wildcards):
         if key != "query_budget"
     }
     options["detectors"] = evaded("expression")
-    return expression_detectors(wildcards) | {"adaptive": options}
+    return expression_detectors(wildcards) | {
+        "adaptive": options,
+        "tails": config["detection"]["tails"],
+    }
 
 
 def sequence_detectors(wildcards):
@@ -122,4 +125,7 @@ def adaptive_sequence(wildcards):
     names = ("samples", "penalties", "query_budget")
     options = {name: config["detection"]["adaptive"][name] for name in names}
     options["detectors"] = evaded("sequence")
-    return sequence_detectors(wildcards) | {"adaptive": options}
+    return sequence_detectors(wildcards) | {
+        "adaptive": options,
+        "tails": config["detection"]["tails"],
+    }

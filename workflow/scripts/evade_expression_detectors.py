@@ -24,6 +24,7 @@ with runtime.script(snakemake.log[0]):
     )  # fmt: skip
     fitted = detectors.fitted(built, train, options.fit_samples, seed)
     rows = adaptive_fimba.attack(
-        model, fitted, train, dev, test, known, rankings, moving, options.adaptive, seed
-    )
+        model, fitted, train, dev, test, known, rankings, moving, options.adaptive, seed,
+        tails=options.tails,
+    )  # fmt: skip
     files.write_parquet(rows, snakemake.output.table)

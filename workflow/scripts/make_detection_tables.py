@@ -12,17 +12,17 @@ from genosiege.detection.tables import (
 from genosiege.expression.tables import reading
 
 with runtime.script(snakemake.log[0]):
-    given = snakemake.input
+    given, tails = snakemake.input, snakemake.params.tails
     cards = reading.Cards.read(given.cards)
-    detection = detection_table.detection_table(given.expression, given.sequence, cards)
+    detection = detection_table.detection_table(given.expression, given.sequence, cards, tails)
     adaptive = adaptive_table.adaptive_table(
-        given.expression_adaptive, given.sequence_adaptive, cards
+        given.expression_adaptive, given.sequence_adaptive, cards, tails
     )
     tables = {
         "detection": detection,
         "adaptive": adaptive,
         "best_detector": best_table.best_detector(detection, adaptive),
-        "roc": roc_table.roc_table(given.expression, given.sequence, cards),
+        "roc": roc_table.roc_table(given.expression, given.sequence, cards, tails),
         "ssim": ssim_table.ssim_table(given.ssim, cards),
         "spectra": spectra_table.spectra_table(given.expression_spectra, given.sequence_spectra),
     }

@@ -20,7 +20,7 @@ from genosiege.detection.fimba_family import (
     chosen_samples,
     sound,
 )
-from genosiege.detection.operating_points import Suspicion
+from genosiege.detection.operating_points import BOTH, Suspicion
 from genosiege.detection.options import Adaptive
 from genosiege.errors import InputError
 from genosiege.expression import judging
@@ -104,7 +104,7 @@ def attack(
     options: Adaptive,
     seed: int,
     *,
-    own_class: bool = False,
+    tails: str = BOTH,
 ) -> "pd.DataFrame":
     """Attack test samples once for each detector and each weight of its suspicion.
 
@@ -132,13 +132,12 @@ def attack(
     rankings, fimba_options
         As in `fimba.attack`.
     options : Adaptive
-        The settings.
+        The settings. Without `own_class` the attacker may put a training sample of the other
+        class in a sample's place, which is natural data that no detector of attacks can tell.
     seed : int
         Seed of the run.
-    own_class : bool
-        Whether a sample may only be moved where most clean neighbours still have its class.
-        Else the attacker may put a training sample of the other class in its place, which is
-        natural data that no detector of attacks can tell.
+    tails : str
+        Which scores are suspicious; see `Suspicion.from_validation`.
 
     Returns
     -------
@@ -169,12 +168,12 @@ def attack(
     family = candidates(test.take(rows), known, rankings, fimba_options, options, seed)
     seen = _seen(family, judges, natural.at(rows))
     possible = family.possible()
-    if own_class:
+    if options.own_class:
         possible[:, 1:] &= seen.own_class[:, 1:]
     tables = [_table("validation", dev, validation), _table("natural", test, natural)]
     for name in options.chosen(list(detectors)):
-        scale = Suspicion.from_validation(validation.scores[f"score_{name}"])
-        evaded = _Evaded(name, scale, judges, family, seen, possible, own_class)
+        scale = Suspicion.from_validation(validation.scores[f"score_{name}"], tails)
+        evaded = _Evaded(name, scale, judges, family, seen, possible, options.own_class)
         tables += evaded.tables(options.penalties)
         log.info("detector %s: attacked with %d samples", name, len(rows))
     return pd.concat(tables, ignore_index=True)

@@ -15,6 +15,9 @@ MEMORY_CELLS = 4_000_000
 FPRS = (0.01, 0.05)
 """False-positive rates that thresholds are set for."""
 
+BOTH, UPPER = TAILS = ("both", "upper")
+"""Which scores are suspicious: what is atypical in either direction, or only what is high."""
+
 SUSPICION_FPR = 0.05
 """The false-positive rate at whose threshold the suspicion is 1."""
 
@@ -53,29 +56,67 @@ def _rank(n: int, fpr: float) -> int:
 
 
 class Suspicion(NamedTuple):
-    """Makes scores comparable between detectors: 0 is natural, 1 is at the 5 % threshold."""
+    """Makes scores comparable between detectors: 0 is typical, 1 is at the 5 % threshold.
+
+    Attributes
+    ----------
+    median : float
+        Of natural validation scores.
+    above, below : float
+        How far above and below it a score is at the threshold; `below` is infinite where low
+        scores are no reason for suspicion.
+    """
 
     median: float
-    at_5_percent: float
+    above: float
+    below: float
 
     @classmethod
-    def from_validation(cls, scores: ArrayLike) -> "Suspicion":
-        """Take median and 5 % threshold of the scores of natural validation data, (v,).
+    def from_validation(cls, scores: ArrayLike, tails: str = BOTH) -> "Suspicion":
+        """Take the scale from the scores of natural validation data.
 
-        With fewer than 19 scores no threshold attains 5 %; the largest then takes its place.
+        Parameters
+        ----------
+        scores : array-like, shape (v,)
+            At least one.
+        tails : str
+            `both`: what is atypical in either direction is suspicious, such as a sample that is
+            nearer to the training data than natural ones are (a test for typicality: Nalisnick et
+            al. 2019, arXiv 1906.02994). The two sides are brought to one scale by the scores that
+            2.5 % of natural data exceed on either. `upper`: only what scores high.
+
+        Notes
+        -----
+        Where so few scores attain no such rate, the most extreme one takes its place; where it is
+        the median itself, the other side's scale, or 1.
         """
         natural = np.asarray(scores, dtype=float)
-        at = threshold(natural, SUSPICION_FPR)
-        return cls(float(np.median(natural)), float(natural.max()) if np.isnan(at) else at)
+        median = float(np.median(natural))
+        if tails == UPPER:
+            above = _reached(natural, SUSPICION_FPR) - median
+            return cls(median, above if above > 0 else 1.0, np.inf)
+        above = _reached(natural, SUSPICION_FPR / 2) - median
+        below = median + _reached(-natural, SUSPICION_FPR / 2)
+        above, below = (
+            own if own > 0 else other for own, other in ((above, below), (below, above))
+        )
+        if not above > 0:
+            return cls(median, 1.0, 1.0)
+        at = _reached(cls(median, above, below).of(natural), SUSPICION_FPR)
+        return cls(median, at * above, at * below) if at > 0 else cls(median, above, below)
 
     def of(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Give (score − median) / (5 % threshold − median), of the shape of `scores`.
+        """Give the suspicion of scores, of their shape; it orders them if low ones are natural."""
+        distance = np.asarray(scores, dtype=np.float64) - self.median
+        if np.isinf(self.below):
+            return distance / self.above
+        return np.maximum(distance / self.above, -distance / self.below)
 
-        Where threshold and median are one value, as with a constant score, nothing gives a scale
-        and the differences are kept as they are.
-        """
-        scale = self.at_5_percent - self.median
-        return (np.asarray(scores, dtype=np.float64) - self.median) / (scale if scale > 0 else 1.0)
+
+def _reached(natural: NDArray[np.float64], fpr: float) -> float:
+    """Give the threshold for this rate, or the largest score where there is none."""
+    found = threshold(natural, fpr)
+    return float(natural.max()) if np.isnan(found) else found
 
 
 class Side(NamedTuple):

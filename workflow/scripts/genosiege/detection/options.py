@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from genosiege.detection.operating_points import BOTH, TAILS
 from genosiege.errors import InputError
 from genosiege.expression.fimba_options import ALL
 from genosiege.expression.model_options import check_count, check_number, take
@@ -69,6 +70,9 @@ class Adaptive:
         Numbers of features that FIMBA tries to move.
     t : sequence of float
         Shares of the way to the target that it tries, above 0, at most 1.
+    own_class : bool
+        Of FIMBA's moves count only those after which most of a sample's nearest training samples
+        are still of its class: else the attacker may turn it into another one's sample.
     query_budget : int
         Most unique queries of the genetic attack per sequence.
 
@@ -84,6 +88,7 @@ class Adaptive:
     nearest: int = 3
     k: Sequence[int | str] = (5, 10, 20, 50, 100, 200, 400, ALL)
     t: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    own_class: bool = True
     query_budget: int = 1000
 
     def __post_init__(self) -> None:
@@ -117,6 +122,8 @@ class Detection:
         Detectors of attacked expression data, among `EXPRESSION`; may be empty.
     sequence : sequence of str
         Detectors of attacked sequences, among `SEQUENCE`; may be empty.
+    tails : str
+        `both`: what is atypical in either direction is suspicious; `upper`: only high scores.
     fit_samples : int or None
         Rows of the training split that detectors are fitted on, drawn in proportion to the
         classes; None for all.
@@ -141,6 +148,7 @@ class Detection:
 
     expression: Sequence[str] = EXPRESSION
     sequence: Sequence[str] = SEQUENCE
+    tails: str = BOTH
     fit_samples: int | None = 5000
     neighbours: int = 5
     trees: int = 200
@@ -152,6 +160,8 @@ class Detection:
     def __post_init__(self) -> None:
         _check_names("detection", "expression", self.expression, EXPRESSION)
         _check_names("detection", "sequence", self.sequence, SEQUENCE)
+        if self.tails not in TAILS:
+            raise InputError(f'detection, tails "{self.tails}": choose {" or ".join(TAILS)}.')
         for name in ("neighbours", "trees", "kmer", "mutants"):
             check_count("detection", name, getattr(self, name))
         if self.fit_samples is not None:

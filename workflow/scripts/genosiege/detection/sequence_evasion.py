@@ -166,7 +166,8 @@ def evade(
         plain = run()
         parts.append(_mutants(victim, detectors, plain, options.mutants))
     for name in options.adaptive.chosen(detectors.names):
-        evaded = Evaded(name, Suspicion.from_validation(calm[f"score_{name}"]), detectors)
+        scale = Suspicion.from_validation(calm[f"score_{name}"], options.tails)
+        evaded = Evaded(name, scale, detectors)
         if any(penalties):
             quiet = run(evaded, min(filter(None, penalties)))
         for penalty in penalties:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege.detection.operating_points import (
+    BOTH,
     SUSPICION_FPR,
     Resamples,
     Side,
@@ -66,7 +67,10 @@ class Measured(NamedTuple):
 
 
 def adaptive_table(
-    expression_paths: Iterable[str], sequence_paths: Iterable[str], cards: Cards
+    expression_paths: Iterable[str],
+    sequence_paths: Iterable[str],
+    cards: Cards,
+    tails: str = BOTH,
 ) -> pd.DataFrame:
     """Tabulate what an attacker who knows the detector attains against it.
 
@@ -76,6 +80,8 @@ def adaptive_table(
         The `adaptive.parquet` of both arms; either may be empty.
     cards : Cards
         Of the expression data.
+    tails : str
+        Which scores are suspicious; see `Suspicion.from_validation`.
 
     Returns
     -------
@@ -95,8 +101,8 @@ def adaptive_table(
         If a file is not where it belongs, or lacks a column or card.
     """
     read = chain(
-        reading.read_expression(expression_paths, FILE, EXPRESSION_COLUMNS),
-        reading.read_sequence(sequence_paths, FILE, SEQUENCE_COLUMNS),
+        reading.read_expression(expression_paths, FILE, EXPRESSION_COLUMNS, tails),
+        reading.read_sequence(sequence_paths, FILE, SEQUENCE_COLUMNS, tails),
     )
     rows: list[dict[str, Any]] = []
     for model in reading.models(read, measures.N_RESAMPLES, "adaptive"):

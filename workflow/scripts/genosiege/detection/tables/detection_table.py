@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege.detection.operating_points import (
+    BOTH,
     FPRS,
     Resamples,
     Side,
@@ -61,7 +62,10 @@ Key = tuple[Any, ...]
 
 
 def detection_table(
-    expression_paths: Iterable[str], sequence_paths: Iterable[str], cards: Cards
+    expression_paths: Iterable[str],
+    sequence_paths: Iterable[str],
+    cards: Cards,
+    tails: str = BOTH,
 ) -> pd.DataFrame:
     """Tabulate how well each detector tells each attack from natural data.
 
@@ -71,6 +75,8 @@ def detection_table(
         The `detection.parquet` of both arms; either may be empty.
     cards : Cards
         Of the expression data.
+    tails : str
+        Which scores are suspicious; see `Suspicion.from_validation`.
 
     Returns
     -------
@@ -97,8 +103,8 @@ def detection_table(
     the threshold, too, would be with other validation data.
     """
     read = chain(
-        reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS),
-        reading.read_sequence(sequence_paths, attacks.FILE, attacks.SEQUENCE_COLUMNS),
+        reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS, tails),
+        reading.read_sequence(sequence_paths, attacks.FILE, attacks.SEQUENCE_COLUMNS, tails),
     )
     rows: list[dict[str, Any]] = []
     for model in reading.models(read, measures.N_RESAMPLES, "detection"):

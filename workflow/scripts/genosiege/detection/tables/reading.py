@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genosiege import files
 from genosiege.detection import options
-from genosiege.detection.operating_points import Resamples, Side, resamples
+from genosiege.detection.operating_points import BOTH, Resamples, Side, Suspicion, resamples
 from genosiege.errors import InputError
 from genosiege.expression.tables.reading import Cards, place_of
 from genosiege.runtime import stream
@@ -45,7 +45,8 @@ class Scored(NamedTuple):
     place : Place
         Which model.
     rows : pandas.DataFrame
-        The columns that were asked for, and `score_<detector>`.
+        The columns that were asked for, and `score_<detector>`: the suspicion that follows from
+        the scores of natural validation data.
     clusters : ndarray, shape (n,)
         The id of each row, or its number among all ids of the model.
     path : str
@@ -85,7 +86,7 @@ class Model(NamedTuple):
 
 
 def read_expression(
-    paths: Iterable[str], name: str, columns: Mapping[str, str]
+    paths: Iterable[str], name: str, columns: Mapping[str, str], tails: str = BOTH
 ) -> Iterator[Scored]:
     """Read one file of each model of expression, sorted by place.
 
@@ -97,6 +98,8 @@ def read_expression(
         What each is called.
     columns : mapping of str to str
         The columns that are needed beside the scores, with their types.
+    tails : str
+        Which scores are suspicious; see `Suspicion.from_validation`.
 
     Raises
     ------
@@ -105,10 +108,12 @@ def read_expression(
         no score or one that is no number.
     """
     places = {path: Place(EXPRESSION, *place_of(path, name)) for path in paths}
-    return _read(places, columns)
+    return _read(places, columns, tails)
 
 
-def read_sequence(paths: Iterable[str], name: str, columns: Mapping[str, str]) -> Iterator[Scored]:
+def read_sequence(
+    paths: Iterable[str], name: str, columns: Mapping[str, str], tails: str = BOTH
+) -> Iterator[Scored]:
     """Read one file of each baseline of sequences; as `read_expression`."""
     places = {}
     for path in paths:
@@ -119,10 +124,10 @@ def read_sequence(paths: Iterable[str], name: str, columns: Mapping[str, str]) -
                 "move it there."
             )
         places[path] = Place(SEQUENCE, found["task"], found["encoder"], int(found["seed"]))
-    return _read(places, columns)
+    return _read(places, columns, tails)
 
 
-def _read(places: Mapping[str, Place], columns: Mapping[str, str]) -> Iterator[Scored]:
+def _read(places: Mapping[str, Place], columns: Mapping[str, str], tails: str) -> Iterator[Scored]:
     for path, place in sorted(places.items(), key=lambda both: (both[1], both[0])):
         rows = files.read_parquet(path)
         missing = [column for column in columns if column not in rows]
@@ -136,6 +141,12 @@ def _read(places: Mapping[str, Place], columns: Mapping[str, str]) -> Iterator[S
             raise InputError(
                 f"{path}: {wrong[0]} holds what is no finite number; make this file again."
             )
+        natural = (rows["part"] == "validation").to_numpy()
+        if not natural.any():
+            raise InputError(f"{path}: no natural validation sample is in it; make it again.")
+        for name in scores:
+            found = rows[name].to_numpy()
+            rows[name] = Suspicion.from_validation(found[natural], tails).of(found)
         yield Scored(place, rows, rows["id"].to_numpy(dtype=str), path)
 
 

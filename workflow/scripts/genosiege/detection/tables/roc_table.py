@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.detection.operating_points import roc_points
+from genosiege.detection.operating_points import BOTH, roc_points
 from genosiege.detection.tables import attacks, reading
 from genosiege.detection.tables.attacks import Attacked
 from genosiege.detection.tables.reading import PLACE, Scored
@@ -22,13 +22,16 @@ VALUES = ("interpolated", "decoded")
 
 
 def roc_table(
-    expression_paths: Iterable[str], sequence_paths: Iterable[str], cards: Cards
+    expression_paths: Iterable[str],
+    sequence_paths: Iterable[str],
+    cards: Cards,
+    tails: str = BOTH,
 ) -> pd.DataFrame:
     """Tabulate ROC curves, at most 200 points each.
 
     Parameters
     ----------
-    expression_paths, sequence_paths, cards
+    expression_paths, sequence_paths, cards, tails
         As for `detection_table`.
 
     Returns
@@ -45,8 +48,8 @@ def roc_table(
         If a file is not where it belongs, or lacks a column or card.
     """
     read = chain(
-        reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS),
-        reading.read_sequence(sequence_paths, attacks.FILE, attacks.SEQUENCE_COLUMNS),
+        reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS, tails),
+        reading.read_sequence(sequence_paths, attacks.FILE, attacks.SEQUENCE_COLUMNS, tails),
     )
     rows: list[dict[str, Any]] = []
     seen = set()
