@@ -1,4 +1,4 @@
-"""Detectors of attacked vectors: fitted on natural training rows, higher scores are suspicious.
+"""Detectors of attacked vectors: fitted on natural training rows, scores rise with distance.
 
 Each is fitted by `fit` and gives a number per row by `score`; none ever sees an attacked row
 before it scores one. They take expression and cached features alike.

@@ -112,8 +112,8 @@ def score(
     -----
     Targets `error` and `opposite` are training rows, among them those that detectors are fitted
     on, and decoded values are smoother than natural ones. So a sample moved far enough lies
-    nearer to the training rows than natural samples do, and an AUROC far below ½ is to be
-    expected: it does not say that the attack hides, only that a high score is not what shows it.
+    nearer to the training rows than natural samples do: low scores tell it, which is why both
+    tails count (`operating_points.Suspicion`).
     """
     import pandas as pd
 
