@@ -3,8 +3,8 @@
 Every detector is fitted on all the samples and scores all of them. These are simulated: two
 classes, correlated features (a few common factors and noise), scaled to [-1, 1]. Trained already,
 and not counted, are the random forest whose margin is looked at (its own defaults, on a tenth of
-the samples) and the VAE, which has the published widths and random weights. Seconds on the clock decide; those of the
-processor stand beside them, for machines that do other work too.
+the samples) and the VAE, which has the published widths and random weights. Seconds on the
+clock decide; those of the processor stand beside them, for machines that do other work too.
 
 Run: `python tests/bench/detectors.py`; writes results/bench/detectors.json, and ends with
 status 1 where it takes more than 5 minutes or 8 GiB.
