@@ -228,6 +228,17 @@ def test_the_p_value_is_that_of_plain_loops() -> None:
     assert len(set(found.values())) > 1
 
 
+@pytest.mark.parametrize("counts", [(20, 30), (24, 26), (50, 0)])
+def test_large_groups_have_a_p_value(counts: tuple[int, int]) -> None:
+    """The ways to divide them are more than a machine's whole numbers hold."""
+    labels = np.repeat([0, 1], counts)
+    data = noise(3, len(labels), 12)
+
+    found = ssim.exchangeability(data[:1], data[1], data[2], labels, 19, np.random.default_rng(0))
+
+    assert not np.isnan(list(found.values())).any()
+
+
 def test_blocks_of_permutations_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = [noise(5, 20, seed=seed) for seed in range(3)]
 

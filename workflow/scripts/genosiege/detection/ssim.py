@@ -6,7 +6,7 @@ classes, and no sample in common; a sample's own attacked version stands in none
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -286,7 +286,7 @@ def exchangeability(
     """
     m, p = attacked.shape
     wanted = [view for view in views(m, p) if asked is None or view in asked]
-    if np.prod([comb(2 * n, n) for n in np.bincount(labels).tolist()]) < _LEAST_WAYS:
+    if prod(comb(2 * n, n) for n in np.bincount(labels).tolist()) < _LEAST_WAYS:
         return dict.fromkeys(wanted, float("nan"))
     pool = np.concatenate([attacked, errors])
     powers = spectral.row_spectra(pool)
