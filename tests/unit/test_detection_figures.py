@@ -185,7 +185,21 @@ def test_figures_bear_one_arm_alone(
     assert ("promoters" in text) == (arm == "sequence" and there)
 
 
-@pytest.mark.parametrize("name", ["spectra", "roc", "detection"])
+def test_natural_spectra_stand_where_nothing_flipped(
+    tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables["spectra"]
+    flips = (table["group"] == "attacked") & (table["model"] != "cnn")
+
+    text = text_of(detection_spectra.spectra(table[~flips]), tmp_path / "figure.svg")
+
+    assert "not attacked" not in text
+    assert text.count("FIMBA") == text_of(
+        detection_spectra.spectra(table), tmp_path / "whole.svg"
+    ).count("FIMBA")
+
+
+@pytest.mark.parametrize("name", ["roc", "detection"])
 def test_a_model_without_an_attack_of_the_others_says_so(
     name: str, tables: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:

@@ -41,6 +41,9 @@ COMPARISONS = {
 SCALES = {"log_power": "log10 power", "power": "power"}
 VIEWS = {"signal": ("o", COLOURS[0], -0.18), "image": ("s", COLOURS[1], 0.18)}
 PERIOD = 1 / 3
+BANDS = 40
+"""Of frequencies of expression, whose spectra are too rough to be drawn one upon the other."""
+DATA = ["arm", "data"]
 ATTACK = ("attack", "targets")
 SSIM = ("ssim", "ssim_low", "ssim_high")
 ORDERS = ("order_low", "order_high")
@@ -56,7 +59,7 @@ def spectra(table: pd.DataFrame) -> Figure:
         From `spectra_table.spectra_table`; of several seeds the first.
     """
     table = one_seed(texts(table, *MODEL, "group", *ATTACK))
-    table = _beside_each_attack(table)
+    table = _beside_each_attack(_thinned(table))
     drawn = grid(table, ("model",), 2.8, "no spectra were measured")
     heights = _heights(drawn.panels) if drawn.panels else {}
     for ax, rows, line, first in drawn.panels:
@@ -108,17 +111,24 @@ def _heights(shown: Sequence[Panel]) -> dict[int, tuple[float, float]]:
 
 
 def _beside_each_attack(table: pd.DataFrame) -> pd.DataFrame:
-    """Repeat the natural groups in each attack's panel."""
+    """Repeat the natural groups in the panel of each attack on these data, flips or none."""
     alone = table["group"].isin(["natural", "natural_error"])
-    natural = table[alone].drop(columns=[*ATTACK])
-    attacks = table.loc[~alone, [*MODEL, *ATTACK]].drop_duplicates()
-    known = attacks.merge(natural, on=MODEL, how="inner")
-    # A model that nothing was done to has a panel all the same.
-    lonely = table[alone].merge(attacks[MODEL].drop_duplicates(), on=MODEL, how="left",
-                                indicator=True)  # fmt: skip
-    lonely = lonely[lonely["_merge"] == "left_only"].drop(columns="_merge")
-    lonely = lonely.assign(**dict.fromkeys(ATTACK, ""))
-    return pd.concat([table[~alone], known, lonely], ignore_index=True)
+    attacks = table.loc[~alone, [*DATA, *ATTACK]].drop_duplicates()
+    natural = table[alone].drop(columns=[*ATTACK]).merge(attacks, on=DATA, how="left")
+    natural = natural.fillna(dict.fromkeys(ATTACK, ""))
+    return pd.concat([table[~alone], natural], ignore_index=True)
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    """Average expression over bands of frequency; DNA keeps the peak at a period of three."""
+    genes = table["arm"] == "expression"
+    if not genes.any():
+        return table
+    own = table[genes]
+    own = own.assign(band=np.ceil(own["frequency"].to_numpy(dtype=float) * 2 * BANDS))
+    keys = [*MODEL, "group", *ATTACK, "n_samples", "band"]
+    means = own.groupby(keys, as_index=False)[["frequency", "mean", "low", "high"]].mean()
+    return pd.concat([table[~genes], means.drop(columns="band")], ignore_index=True)
 
 
 @styled
