@@ -190,8 +190,8 @@ def test_real_detectors_score_the_rows_and_the_same_ones_twice():
 
     pd.testing.assert_frame_equal(rows, again)
     assert list(rows.columns) == [
-        "part", "attack", *SETTING, "fraction", "id", "label", "correct_before", "flipped",
-        "moved", "score_spectral", "score_mahalanobis", "score_nearest_neighbours",
+        "part", "attack", *SETTING, "fraction", "id", "label", "target", "correct_before",
+        "flipped", "moved", "score_spectral", "score_mahalanobis", "score_nearest_neighbours",
         "score_isolation_forest", "score_margin", "score_vae",
     ]  # fmt: skip
     found = rows.filter(like="score_")

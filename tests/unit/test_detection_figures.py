@@ -217,7 +217,7 @@ def test_toy_tables_have_the_columns_of_the_real_ones(
     known = set(COLUMNS[name])
 
     assert set(tables[name]) <= known
-    assert known - set(tables[name]) <= {"fpr_at_1", "fpr_at_5", "k"}
+    assert known - set(tables[name]) <= {"fpr_at_1", "fpr_at_5", "k", "n_targets"}
 
 
 @pytest.mark.parametrize("name", ["roc", "detection", "adaptive"])

@@ -9,19 +9,20 @@ from sklearn.metrics import roc_auc_score
 
 from genosiege.detection import operating_points
 from genosiege.detection.operating_points import (
+    BOTH,
     TAILS,
     UPPER,
+    Alarm,
     Resamples,
     Side,
     Suspicion,
-    auroc,
-    aurocs,
-    count_above,
+    alarms,
+    count_alarms,
     resamples,
-    roc_points,
     threshold,
     thresholds,
 )
+from genosiege.detection.roc import auroc, aurocs, roc_points
 
 # Few different values, so that there are ties.
 SCORES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=25)
@@ -85,28 +86,43 @@ def test_suspicion_is_0_at_the_median_and_1_at_the_threshold() -> None:
     assert suspicion.of(np.zeros((2, 3))).shape == (2, 3)
 
 
-def test_with_both_tails_one_in_twenty_natural_scores_is_above_1() -> None:
-    for seed in range(20):
-        drawn = np.random.default_rng(seed).lognormal(size=1999)
-        found = Suspicion.from_validation(drawn).of(drawn)
+def test_with_both_tails_one_in_forty_natural_scores_is_beyond_1_on_either_side() -> None:
+    drawn = np.random.default_rng(0).lognormal(size=1999)
 
-        assert threshold(found, 0.05) == pytest.approx(1)
-        assert (found >= 0).all()
-        # Skewed as the scores are, either tail has its share.
-        high, low = drawn[found > 1] > 1, drawn[found > 1] < 1
-        assert high.sum() > 30
-        assert low.sum() > 30
+    beyond = Suspicion.from_validation(drawn).of(drawn) > 1
+
+    assert (beyond & (drawn > 1)).sum() == (beyond & (drawn < 1)).sum() == 49
+    assert (Suspicion.from_validation(drawn).of(drawn) >= 0).all()
 
 
-def test_both_tails_raise_the_alarm_on_natural_data_no_oftener_than_promised() -> None:
+@pytest.mark.parametrize("tails", TAILS)
+@pytest.mark.parametrize(("fpr", "v"), [(0.05, 39), (0.05, 60), (0.05, 177), (0.01, 199)])
+def test_natural_data_raise_the_alarm_no_oftener_than_promised(
+    tails: str, fpr: float, v: int
+) -> None:
     rng = np.random.default_rng(2)
     rates = []
-    for _ in range(300):
-        scores, new = rng.gamma(2, size=199), rng.gamma(2, size=500)
-        scale = Suspicion.from_validation(scores)
-        rates.append((scale.of(new) > threshold(scale.of(scores), 0.05)).mean())
+    for _ in range(400):
+        scores, new = rng.gamma(2, size=v), rng.gamma(2, size=500)
+        validation = Side(scores, np.arange(v))
+        alarm = alarms(validation, fpr, resamples(np.arange(v), 0, rng), tails)
+        rates.append(alarm.rings(new)[0].mean())
 
-    assert np.mean(rates) == pytest.approx(0.05, abs=0.006)
+    error = 3 * np.std(rates) / np.sqrt(len(rates))
+    assert np.mean(rates) <= fpr + error
+    assert np.mean(rates) >= fpr * (v - 20) / (v + 1) - error
+
+
+def test_both_tails_need_twice_as_many_validation_samples() -> None:
+    rng = np.random.default_rng(0)
+
+    def known(v: int, fpr: float, tails: str) -> bool:
+        side = Side(rng.normal(size=v), np.arange(v))
+        return alarms(side, fpr, resamples(np.arange(v), 3, rng), tails).known
+
+    assert [known(v, 0.05, UPPER) for v in (18, 19)] == [False, True]
+    assert [known(v, 0.05, BOTH) for v in (38, 39)] == [False, True]
+    assert [known(v, 0.01, BOTH) for v in (198, 199)] == [False, True]
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60))
@@ -126,8 +142,7 @@ def test_a_side_without_spread_takes_the_scale_of_the_other() -> None:
 
     found = Suspicion.from_validation(scores).of([0.0, 20.0, -20.0])
 
-    assert found[0] == 0
-    assert found[1] == found[2] > 1
+    assert found.tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("tails", TAILS)
@@ -289,15 +304,15 @@ def test_thresholds_of_too_few_are_unknown() -> None:
     assert np.isnan(thresholds(side(np.arange(18), np.arange(18)), 0.05, drawn)).all()
 
 
-def test_counts_are_of_what_is_strictly_above() -> None:
+def test_counts_are_of_what_is_strictly_beyond() -> None:
     drawn = Resamples(np.arange(3), np.array([[1, 1, 1], [0, 3, 0], [2, 0, 1], [1, 1, 1]]))
-    alarm = np.array([1.0, 0.5, 5.0, np.nan])
+    alarm = Alarm(np.array([0.0, -9, 0.5, np.nan]), np.array([1.0, 0.5, 5.0, np.nan]))
 
-    found = count_above(side([0, 1, 2], [0, 1, 2]), alarm, drawn)
+    found = count_alarms(side([0, 1, 2], [0, 1, 2]), alarm, drawn)
 
-    np.testing.assert_array_equal(found.above, [1, 3, 0, np.nan])
+    np.testing.assert_array_equal(found.above, [1, 3, 2, np.nan])
     np.testing.assert_array_equal(found.total, [3, 3, 3, 3])
-    np.testing.assert_allclose(found.share, [1 / 3, 1, 0, np.nan])
+    np.testing.assert_allclose(found.share, [1 / 3, 1, 2 / 3, np.nan])
 
 
 # ROC --------------------------------------------------------------------------------

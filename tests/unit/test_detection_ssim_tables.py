@@ -37,7 +37,7 @@ def attacked_rows(
     p: float | None = 0.01, error: Any = (0.5, 0.5, 0.5, 0.5, 0.5),
     attacked: Any = (0.4, 0.3, 0.3, 0.3, 0.3), **changes: Any,
 ) -> list[pd.DataFrame]:  # fmt: skip
-    """Draws, gene orders and p-values of one view; `p` None for too few errors."""
+    """Draws, gene orders and p-values of one view; `p` None for too few samples."""
     rows = [
         series("draw", ATTACKED, [0.1, 0.2, 0.6], **changes),
         series("gene_order", ATTACKED, attacked, **changes),
@@ -130,7 +130,7 @@ def test_the_published_form_is_a_row_of_its_own_without_an_interval(tmp_path: Pa
         (0.01, (0.6, 0.3, 0.3, 0.3, 0.3), 0.0, "depends on gene order"),
         (0.01, (0.6, 0.7, 0.7, 0.7, 0.7), 1.0, "unlike natural error"),
         (0.9, (0.4, 0.6, 0.6, 0.3, 0.3), 0.5, "like natural error"),
-        (float("nan"), (0.4, 0.3, 0.3, 0.3, 0.3), 1.0, "too few errors"),
+        (float("nan"), (0.4, 0.3, 0.3, 0.3, 0.3), 1.0, "too few samples"),
     ],
 )
 def test_the_reading_follows_the_rule(
@@ -146,7 +146,7 @@ def test_without_natural_errors_the_reading_says_so(tmp_path: Path) -> None:
     table = tabled(tmp_path, *attacked_rows(p=None)).set_index("comparison")
 
     assert table.index.tolist() == [NATURAL, ATTACKED, "published"]
-    assert table.loc[ATTACKED, "reading"] == "too few errors"
+    assert table.loc[ATTACKED, "reading"] == "too few samples"
     assert np.isnan(table.loc[ATTACKED, "sign_over_orders"])
 
 

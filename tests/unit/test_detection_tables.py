@@ -22,11 +22,11 @@ from genosiege.detection.operating_points import (
     TAILS,
     UPPER,
     Side,
-    aurocs,
-    count_above,
+    alarms,
+    count_alarms,
     resamples,
-    thresholds,
 )
+from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import (
     adaptive_table,
     attacks,
@@ -183,15 +183,15 @@ def test_intervals_of_a_rate_cover_what_other_validation_data_would_give() -> No
     n, v, shift = 60, 59, 2.0
     inside = 0
     # Rank 3 of 59: what a threshold over many validation sets gives on average.
-    alarms = np.sort(rng.normal(size=(4000, v)), axis=1)[:, -3]
-    true = float(np.mean(rng.normal(shift, 1, (4000, 25)) > alarms[:, None]))
+    highs = np.sort(rng.normal(size=(4000, v)), axis=1)[:, -3]
+    true = float(np.mean(rng.normal(shift, 1, (4000, 25)) > highs[:, None]))
     for _ in range(200):
         drawn = resamples(np.arange(n + v), 200, rng)
         validation = Side(rng.normal(size=v), n + np.arange(v))
         attacked = Side(rng.normal(shift, 1, n), np.arange(n))
-        alarm = thresholds(validation, 0.05, drawn)
-        values = count_above(attacked, alarm, drawn).share
-        rate = Rate(values, attacked.scores > alarm[0], attacked.clusters)
+        alarm = alarms(validation, 0.05, drawn, UPPER)
+        values = count_alarms(attacked, alarm, drawn).share
+        rate = Rate(values, alarm.rings(attacked.scores)[0], attacked.clusters)
         found = measures.rates("x", [rate])
         inside += found["x_low"] <= true <= found["x_high"]
 

@@ -35,7 +35,7 @@ def natural_expression(validation: Scores, natural: Scores, prefix: str = "") ->
         right[-1] = part == "validation"
         rows = {
             "part": part, **_NO_SETTING, "id": [f"{prefix}{letter}{i}" for i in range(n)],
-            "label": 0, "correct_before": right, "flipped": False, "moved": False,
+            "label": 0, "target": -1, "correct_before": right, "flipped": False, "moved": False,
             **_scores(scores),
         }  # fmt: skip
         parts.append(pd.DataFrame(rows))
@@ -45,8 +45,8 @@ def natural_expression(validation: Scores, natural: Scores, prefix: str = "") ->
 def attacked_expression(ids: Sequence[str], scores: Scores, **changes: Any) -> pd.DataFrame:
     """Give the rows of one setting; all are moved, of right predictions, and flip."""
     rows = {
-        "part": "attacked", **SETTING, "id": list(ids), "label": 0, "correct_before": True,
-        "flipped": True, "moved": True, **_scores(scores),
+        "part": "attacked", **SETTING, "id": list(ids), "label": 0, "target": range(len(ids)),
+        "correct_before": True, "flipped": True, "moved": True, **_scores(scores),
     }  # fmt: skip
     return pd.DataFrame(rows | changes)
 

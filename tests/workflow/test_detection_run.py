@@ -186,7 +186,7 @@ def test_a_classifier_without_errors_has_no_natural_error_to_be_compared_with(tm
     run_workflow(tmp_path, config, "--quiet", "rules", check=True)
 
     shown = table(tmp_path, "ssim")
-    assert "too few errors" in set(shown["reading"])
+    assert "too few samples" in set(shown["reading"])
     assert set(table(tmp_path, "detection")["arm"]) == {"expression"}
     assert not len(table(tmp_path, "adaptive"))
 

@@ -198,8 +198,8 @@ class DnaSpectrum:
 class PeriodThree:
     """How unusual the period-3 peak of a sequence is.
 
-    The score is |z| of `period_three` against the natural training sequences: coding DNA has a
-    peak, and both its loss and a new one are suspicious.
+    The score is z of `period_three` against the natural training sequences: coding DNA has a peak,
+    and both its loss and a new one are suspicious where both tails are.
     """
 
     def fit(self, sequences: Sequence[str], labels: Labels) -> Self:
@@ -211,8 +211,8 @@ class PeriodThree:
         return self
 
     def score(self, sequences: Sequence[str]) -> Scores:
-        """|z| of each sequence's peak, shape (m,)."""
-        return np.asarray(np.abs(period_three(sequences) - self._mean) / self._sd)
+        """Z of each sequence's peak, shape (m,)."""
+        return np.asarray((period_three(sequences) - self._mean) / self._sd)
 
 
 def period_three(sequences: Sequence[str]) -> Scores:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOWHERE = -1
+"""The number of the target of samples that are moved to none."""
+
 _NATURAL = {
     "attack": "", "targets": "", "importance": "", "features": "", "feature_set": 0, "values": "",
     "k": 0, "t": np.nan, "fraction": 0,
@@ -40,6 +43,8 @@ class _Attacked(NamedTuple):
     before: Answers
     scores: Mapping[str, Scores]
     """Of the samples as they were."""
+    aims: Mapping[str, NDArray[np.int64]]
+    """By kind of targets, the number of each sample's."""
 
 
 class _Seen(NamedTuple):
@@ -97,7 +102,8 @@ def score(
     -------
     DataFrame
         Columns part, attack, targets, importance, features, feature_set, values, k, t, fraction,
-        id, label, correct_before, flipped, moved, and `score_<detector>` for each. First all of
+        id, label, target (equal numbers: one and the same; -1 where there is none),
+        correct_before, flipped, moved, and `score_<detector>` for each. First all of
         dev (`validation`) and all of test (`natural`); then (`attacked`) the rows of
         `fimba.attack` and the decoded ones of `evasion.attack` whose status is `attacked`, in
         their order, with the very values that these made.
@@ -138,6 +144,11 @@ def score(
         samples=samples,
         before=judging.answers(model, samples.values, samples.labels),
         scores={f"score_{name}": own[f"score_{name}"].to_numpy() for name in fitted},
+        aims={
+            kind: fimba.numbered(aim)
+            for asked in (fimba_options, evasion_options or fimba_options)
+            for kind, aim, _ in fimba.goals(samples, targets, asked)
+        },
     )
     ranked = fimba.orders(rankings, fimba_options, samples.values.shape, seed)
     sets = 1 + max(found.feature_set for found in ranked)
@@ -195,7 +206,8 @@ def _settings(
                 seen = seen or _seen(subject, goal, found, k)
                 everything = seen if k == p else everything
                 setting = _setting(goal, found, k, columns)
-                tables.append(_rows(samples, subject.before, seen, setting)[there])
+                aims = subject.aims.get(goal.targets, NOWHERE)
+                tables.append(_rows(samples, subject.before, seen, setting, aims)[there])
         where = (columns["attack"], goal.values, goal.targets, goal.t)
         log.info("%s, %s values, targets %s, t %.3f: scored", *where)
     return tables
@@ -237,7 +249,11 @@ def _judged(subject: _Attacked, moved: Values) -> _Seen:
 
 
 def _rows(
-    samples: Samples, before: Answers, seen: _Seen, setting: Mapping[str, Any]
+    samples: Samples,
+    before: Answers,
+    seen: _Seen,
+    setting: Mapping[str, Any],
+    aims: NDArray[np.int64] | int = NOWHERE,
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -245,6 +261,7 @@ def _rows(
     table |= {
         "id": samples.ids.astype(object),
         "label": samples.labels,
+        "target": aims,
         "correct_before": before.correct,
         "flipped": seen.flipped,
         "moved": seen.moved,

@@ -1,6 +1,6 @@
 """Where a detector's alarm is set from natural data alone, and how often it then rings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,7 +43,8 @@ def threshold(validation: ArrayLike, fpr: float) -> float:
     -----
     Split conformal prediction (Vovk, Gammerman and Shafer 2005; Bates et al. 2023, Ann. Stat.
     51, 149–178): a natural score exchangeable with the v others is among the j largest of all
-    v + 1 with a probability of at most j / (v + 1) ≤ fpr, ties or not.
+    v + 1 with a probability of at most j / (v + 1) ≤ fpr, ties or not. Of two tails each takes
+    half of the rate.
     """
     scores = np.asarray(validation, dtype=float)
     rank = _rank(len(scores), fpr)
@@ -82,8 +83,8 @@ class Suspicion(NamedTuple):
         tails : str
             `both`: what is atypical in either direction is suspicious, such as a sample that is
             nearer to the training data than natural ones are (a test for typicality: Nalisnick et
-            al. 2019, arXiv 1906.02994). The two sides are brought to one scale by the scores that
-            2.5 % of natural data exceed on either. `upper`: only what scores high.
+            al. 2019, arXiv 1906.02994); 1 is where 2.5 % of natural data lie beyond on that side.
+            `upper`: only what scores high.
 
         Notes
         -----
@@ -97,13 +98,9 @@ class Suspicion(NamedTuple):
             return cls(median, above if above > 0 else 1.0, np.inf)
         above = _reached(natural, SUSPICION_FPR / 2) - median
         below = median + _reached(-natural, SUSPICION_FPR / 2)
-        above, below = (
-            own if own > 0 else other for own, other in ((above, below), (below, above))
-        )
-        if not above > 0:
-            return cls(median, 1.0, 1.0)
-        at = _reached(cls(median, above, below).of(natural), SUSPICION_FPR)
-        return cls(median, at * above, at * below) if at > 0 else cls(median, above, below)
+        either = max(above, below)
+        either = either if either > 0 else 1.0
+        return cls(median, above if above > 0 else either, below if below > 0 else either)
 
     def of(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Give the suspicion of scores, of their shape; it orders them if low ones are natural."""
@@ -111,6 +108,10 @@ class Suspicion(NamedTuple):
         if np.isinf(self.below):
             return distance / self.above
         return np.maximum(distance / self.above, -distance / self.below)
+
+    def side(self, side: "Side") -> "Side":
+        """Give the suspicion of samples."""
+        return side._replace(scores=self.of(side.scores))
 
 
 def _reached(natural: NDArray[np.float64], fpr: float) -> float:
@@ -216,159 +217,71 @@ def thresholds(validation: Side, fpr: float, drawn: Resamples) -> NDArray[np.flo
     return found
 
 
+class Alarm(NamedTuple):
+    """Scores below `low` or above `high` raise the alarm; one of each per resample, (r,).
+
+    Both are nan where no threshold keeps the rate.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def known(self) -> bool:
+        """Whether the data as they are, row 0, have a threshold."""
+        return not np.isnan(self.high[0])
+
+    def rings(self, scores: NDArray[np.float64], rows: slice = slice(0, 1)) -> NDArray[np.bool_]:
+        """Tell which scores raise it, in some resamples; shape (r, n)."""
+        return (scores > self.high[rows, None]) | (scores < self.low[rows, None])
+
+
+def alarms(validation: Side, fpr: float, drawn: Resamples, tails: str = BOTH) -> Alarm:
+    """Set the alarm in each resample of the validation data.
+
+    Parameters
+    ----------
+    validation : Side
+        Scores of natural validation data.
+    fpr : float
+        Share of natural data that may raise it; of `both` tails half on either side.
+    drawn : Resamples
+        Of all clusters.
+    tails : str
+        `both` or `upper`.
+    """
+    if tails == UPPER:
+        return Alarm(np.full(len(drawn), -np.inf), thresholds(validation, fpr, drawn))
+    turned = validation._replace(scores=-validation.scores)
+    return Alarm(-thresholds(turned, fpr / 2, drawn), thresholds(validation, fpr / 2, drawn))
+
+
 class Counted(NamedTuple):
-    """Weight of the samples above a threshold, and of all, per resample (r,)."""
+    """Weight of the samples that raise the alarm, and of all, per resample (r,)."""
 
     above: NDArray[np.float64]
     total: NDArray[np.float64]
 
     @property
     def share(self) -> NDArray[np.float64]:
-        """Share above the threshold; nan where a resample has no sample, or no threshold."""
+        """Share that raise it; nan where a resample has no sample, or no threshold."""
         with np.errstate(invalid="ignore"):
             return self.above / self.total
 
 
-def count_above(side: Side, alarm: NDArray[np.float64], drawn: Resamples) -> Counted:
-    """Count what scores strictly above the thresholds `alarm`, (r,); nan where these are nan."""
+def count_alarms(side: Side, alarm: Alarm, drawn: Resamples) -> Counted:
+    """Count what raises the alarm, in each resample; nan where it is not known."""
     above, total = np.zeros(len(drawn)), np.zeros(len(drawn))
     for rows in drawn.blocks(len(side.scores)):
         weights = drawn.of(side.clusters, rows)
         total[rows] = weights.sum(axis=1)
-        above[rows] = (weights * (side.scores > alarm[rows, None])).sum(axis=1)
-    return Counted(np.where(np.isnan(alarm), np.nan, above), total)
+        above[rows] = (weights * alarm.rings(side.scores, rows)).sum(axis=1)
+    return Counted(np.where(np.isnan(alarm.high), np.nan, above), total)
 
 
-def aurocs(natural: Side, attacked: Sequence[Side], drawn: Resamples) -> list[NDArray[np.float64]]:
-    """Give the AUROC of several attacks against the same natural data, in each resample.
-
-    Parameters
-    ----------
-    natural : Side
-        Of natural data.
-    attacked : sequence of Side
-        One per attack.
-    drawn : Resamples
-        Of all clusters.
-
-    Returns
-    -------
-    list of ndarray, shape (r,)
-        As for `auroc`; row 0 is the estimate.
-    """
-    order = np.argsort(natural.scores, kind="stable")
-    scores, clusters = natural.scores[order], natural.clusters[order]
-    places = [_places(scores, side.scores) for side in attacked]
-    found = [np.full(len(drawn), np.nan) for _ in attacked]
-    largest = max([len(scores), *(len(side.scores) for side in attacked)])
-    for rows in drawn.blocks(largest):
-        below = _below(drawn.of(clusters, rows))
-        for values, place, side in zip(found, places, attacked, strict=True):
-            values[rows] = _wins(below, place, drawn.of(side.clusters, rows))
-    return found
-
-
-def auroc(
-    natural: ArrayLike,
-    attacked: ArrayLike,
-    w_natural: NDArray[np.floating] | None = None,
-    w_attacked: NDArray[np.floating] | None = None,
-) -> NDArray[np.float64]:
-    """Area under the ROC curve: how often an attacked sample scores above a natural one.
-
-    Parameters
-    ----------
-    natural, attacked : array-like, shapes (n,) and (m,)
-        Scores, higher for what looks attacked.
-    w_natural, w_attacked : ndarray, shapes (r, n) and (r, m), optional
-        Non-negative weights, r times over; by default all 1, once.
-
-    Returns
-    -------
-    ndarray, shape (r,)
-        Mann–Whitney's U over the number of pairs, ties counted as ½; nan where a side is empty.
-    """
-    first, second = (np.asarray(scores, dtype=float) for scores in (natural, attacked))
-    first_weights, second_weights = (
-        np.ones((1, len(scores))) if weights is None else np.asarray(weights, dtype=float)
-        for scores, weights in ((first, w_natural), (second, w_attacked))
-    )
-    order = np.argsort(first, kind="stable")
-    places = _places(first[order], second)
-    found = np.empty(max(len(first_weights), len(second_weights)))
-    step = max(1, MEMORY_CELLS // max(len(first), len(second), 1))
-    for start in range(0, len(found), step):
-        rows = slice(start, start + step)
-        # Weights given once serve for all rows of the other side.
-        one, two = (w if len(w) == 1 else w[rows] for w in (first_weights, second_weights))
-        found[rows] = _wins(_below(one[:, order]), places, two)
-    return found
-
-
-class _Places(NamedTuple):
-    """For each attacked score the number of natural ones below it, and of those not above it."""
-
-    below: NDArray[np.intp]
-    not_above: NDArray[np.intp]
-
-
-def _places(ranked: NDArray[np.float64], scores: NDArray[np.float64]) -> _Places:
-    return _Places(np.searchsorted(ranked, scores), np.searchsorted(ranked, scores, side="right"))
-
-
-def _below(weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Add up the weights of ranked scores: column i is what the first i weigh, (r, n + 1)."""
-    r, n = weights.shape
-    below = np.zeros((r, n + 1), dtype=weights.dtype)
-    np.cumsum(weights, axis=1, out=below[:, 1:])
-    return below
-
-
-def _wins(
-    below: NDArray[np.floating], places: _Places, weights: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    won = np.take(below, places.below, axis=1) + np.take(below, places.not_above, axis=1)
-    # Sums of many products: float32 holds whole numbers up to 2^24 only.
-    total = (won * weights).sum(axis=1, dtype=np.float64) / 2
-    pairs = below[:, -1].astype(np.float64) * weights.sum(axis=1, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share: NDArray[np.float64] = total / pairs
-    return share
-
-
-class Roc(NamedTuple):
-    """A ROC curve from (0, 0) to (1, 1), straight between its points."""
-
-    fpr: NDArray[np.float64]
-    tpr: NDArray[np.float64]
-
-
-def roc_points(natural: ArrayLike, attacked: ArrayLike, most: int = 200) -> Roc:
-    """Draw the ROC curve of a detector.
-
-    Parameters
-    ----------
-    natural, attacked : array-like, shapes (n,) and (m,)
-        Scores, at least one each.
-    most : int
-        Most points; a curve with more corners is drawn through some of them, evenly along it.
-
-    Returns
-    -------
-    Roc
-        The corners, ties being a slope; without points on a straight line.
-    """
-    first, second = (np.asarray(scores, dtype=float) for scores in (natural, attacked))
-    at = np.unique(np.concatenate([first, second]))[::-1]
-    # Whole numbers, so that what lies on a line is found exactly.
-    reached = [len(side) - np.searchsorted(np.sort(side), at) for side in (first, second)]
-    corners = np.concatenate([[[0, 0]], np.stack(reached, axis=1)])
-    along = np.diff(corners, axis=0)
-    turns = along[:-1, 0] * along[1:, 1] != along[1:, 0] * along[:-1, 1]
-    corners = corners[np.concatenate([[True], turns, [True]])]
-    points = corners / [len(first), len(second)]
-    if len(points) > most:
-        travelled = points.sum(axis=1)
-        wanted = np.linspace(0, travelled[-1], most)
-        points = points[np.unique(np.searchsorted(travelled, wanted - 1e-12))]
-    return Roc(points[:, 0], points[:, 1])
+def count(side: Side, drawn: Resamples) -> NDArray[np.float64]:
+    """Add up the weights of all samples, in each resample, (r,)."""
+    total = np.zeros(len(drawn))
+    for rows in drawn.blocks(len(side.scores)):
+        total[rows] = drawn.of(side.clusters, rows).sum(axis=1)
+    return total

@@ -157,6 +157,8 @@ def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
     """Average the log spectra of the natural test sequences and of each attack's."""
     shown = rows[rows["part"] != "validation"]
     n_bins = dna.count_bins(shown["sequence"].tolist())
+    # The same for all groups: one of short sequences alone would have fewer.
+    frequency = dna.bin_frequencies(shown["sequence"].tolist(), n_bins)
     parts = []
     for (group, attack), members in shown.groupby(["part", "attack"], sort=False):
         sequences = members["sequence"].tolist()
@@ -167,7 +169,7 @@ def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
                 {
                     "group": group,
                     "attack": attack,
-                    "frequency": dna.bin_frequencies(sequences, n_bins),
+                    "frequency": frequency,
                     "mean": spectra.mean(axis=0),
                     "low": low,
                     "high": high,

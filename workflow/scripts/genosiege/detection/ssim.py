@@ -153,6 +153,9 @@ class Pools:
         The row of `values` that each was made from.
     flipped : ndarray of bool, shape (s,)
         Whether the model was right before the attack and is wrong after it.
+    targets : ndarray of int, shape (s,)
+        The number of what each was moved to. Samples moved most of the way to one and the same
+        are nearly copies: a group has one for each target at most, as independent samples.
     """
 
     values: Values
@@ -161,6 +164,7 @@ class Pools:
     moved: Values
     origin: Rows
     flipped: NDArray[np.bool_]
+    targets: Rows
 
     def sizes(self, most: int) -> Sizes | None:
         """Find how many samples of each class all groups can have, at most `most` together.
@@ -168,7 +172,7 @@ class Pools:
         Returns
         -------
         Sizes or None
-            In each class at most as many as there are natural errors, flipped samples, and
+            In each class at most as many as there are natural errors, targets of flips, and
             correct samples for two groups beside the flipped ones' originals. Where the two
             kinds of wrong samples have no class with enough of both, natural errors are left out,
             then instead the attacked. None where not even two natural groups can be drawn.
@@ -178,7 +182,7 @@ class Pools:
             for label in (0, 1):
                 limit = [len(self._correct(label)) // (3 if attacked else 2)]
                 limit += [len(self._errors(label))] if errors else []
-                limit += [len(self._flipped(label))] if attacked else []
+                limit += [len(set(self.targets[self._flipped(label)]))] if attacked else []
                 limits.append(min(limit))
             counts = _at_most(limits[0], limits[1], most)
             if sum(counts) >= LEAST_SAMPLES:
@@ -191,7 +195,7 @@ class Pools:
         for label, m in enumerate(sizes.counts):
             free = self._correct(label)
             if sizes.attacked:
-                flipped = rng.choice(self._flipped(label), m, replace=False)
+                flipped = self._of_different_targets(self._flipped(label), m, rng)
                 rows.setdefault(ATTACKED, []).append(flipped)
                 free = np.setdiff1d(free, self.origin[flipped])
             natural = rng.choice(free, 2 * m, replace=False)
@@ -223,6 +227,11 @@ class Pools:
             for name, rows in draw.items()
         }
         return found if order is None else {name: v[:, order] for name, v in found.items()}
+
+    def _of_different_targets(self, rows: Rows, m: int, rng: np.random.Generator) -> Rows:
+        mixed = rng.permutation(rows)
+        _, first = np.unique(self.targets[mixed], return_index=True)
+        return rng.choice(mixed[first], m, replace=False)
 
     def _correct(self, label: int) -> Rows:
         return np.flatnonzero(self.correct & (self.labels == label))

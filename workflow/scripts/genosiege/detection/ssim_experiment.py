@@ -66,6 +66,7 @@ class _Setting(NamedTuple):
     main: bool
     moved: Values
     flipped: NDArray[np.bool_]
+    aims: NDArray[np.int64]
 
 
 class _Subject(NamedTuple):
@@ -183,13 +184,14 @@ def _settings(
     ranked = fimba.orders(rankings, options, (n, p), subject.seed)
     chosen = _chosen(ranked, options, p)
     for kind, aim, _ in fimba.goals(samples, targets, options):
+        aims = fimba.numbered(aim)
         for order, k, main in chosen:
             moved = fimba.move(samples.values, aim, order.order, k, float(options.t[0]))
             after = judging.answers(model, moved, samples.labels).correct
             # Answers may differ in the last bits from batch to batch: what did not move is kept.
             changed = (moved != samples.values).any(axis=1)
             flipped = correct & ~after & changed
-            yield _Setting(kind, order.features, k, main, moved, flipped)
+            yield _Setting(kind, order.features, k, main, moved, flipped, aims)
 
 
 def _chosen(ranked: list[Ranked], options: Fimba, p: int) -> list[tuple[Ranked, int, bool]]:
@@ -210,7 +212,7 @@ def _rows(subject: _Subject, setting: _Setting) -> list[dict[str, Any]]:
     names = (subject.seed, "ssim", setting.targets, setting.features)
     pools = Pools(
         natural.values, natural.labels, subject.correct, setting.moved, subject.origin,
-        setting.flipped,
+        setting.flipped, setting.aims,
     )  # fmt: skip
     rows = _published(subject, setting)
     sizes = pools.sizes(options.max_samples)
@@ -234,7 +236,7 @@ def _tell(sizes: ssim.Sizes | None, setting: _Setting) -> None:
     if sizes is None:
         log.info("%s: too few samples that the model gets right; only as published", where)
         return
-    for there, what in ((sizes.errors, "natural errors"), (sizes.attacked, "flipped samples")):
+    for there, what in ((sizes.errors, "natural errors"), (sizes.attacked, "targets of flips")):
         if not there:
             log.info("%s: too few %s to compare", where, what)
 

@@ -215,6 +215,12 @@ def goals(
         yield kind, assigned.values, np.where(found, judging.ATTACKED, judging.NO_TARGETS)
 
 
+def numbered(aims: Values) -> NDArray[np.int64]:
+    """Give each row of (n, p) a number, (n,), the same to equal rows: to samples of one target."""
+    known: dict[bytes, int] = {}
+    return np.array([known.setdefault(row.tobytes(), len(known)) for row in aims], dtype=np.int64)
+
+
 def uniform_values(samples: Samples, feature_set: int, seed: int) -> Values:
     """Draw a value in [-1, 1] for each feature of each sample, the same for all k and models."""
     n, p = samples.values.shape

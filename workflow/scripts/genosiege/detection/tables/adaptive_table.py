@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from genosiege.detection.operating_points import (
     BOTH,
     SUSPICION_FPR,
+    Alarm,
     Resamples,
-    Side,
-    aurocs,
-    count_above,
-    thresholds,
+    count,
+    count_alarms,
 )
+from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import measures, reading
 from genosiege.detection.tables.measures import Auroc, Rate
 from genosiege.detection.tables.reading import EXPRESSION, PLACE, Model, Scored
@@ -130,12 +130,10 @@ def _of_seed(scored: Scored, drawn: Resamples) -> Iterator[tuple[tuple[str, floa
     penalties = scored.rows["penalty"].to_numpy()[attacked]
     order = {name: number for number, name in enumerate(scored.detectors)}
     for detector in sorted(set(evaded), key=lambda name: order.get(name, len(order))):
-        natural = scored.side(detector, scored.part("natural"))
-        validation = scored.side(detector, scored.part("validation"))
-        alarm = thresholds(validation, SUSPICION_FPR, drawn)
+        alarm = scored.alarms(detector, SUSPICION_FPR, drawn)
         for penalty in np.unique(penalties[evaded == detector]):
             own = attacked[(evaded == detector) & (penalties == penalty)]
-            found = _measured(scored, detector, own, natural, alarm, drawn)
+            found = _measured(scored, detector, own, alarm, drawn)
             yield (str(detector), float(penalty)), found
 
 
@@ -143,29 +141,29 @@ def _measured(
     scored: Scored,
     detector: str,
     own: NDArray[np.intp],
-    natural: Side,
-    alarm: NDArray[np.float64],
+    alarm: Alarm,
     drawn: Resamples,
 ) -> Measured:
     flipped = scored.rows["flipped"].to_numpy()[own]
     everyone, flips = scored.side(detector, own), scored.side(detector, own[flipped])
     severity = "l0" if scored.place.arm == EXPRESSION else "n_edits"
-    never = np.full(len(drawn), -np.inf)
-    of_all, of_flips = count_above(everyone, never, drawn), count_above(flips, never, drawn)
-    seen = count_above(flips, alarm, drawn)
+    total, seen = count(everyone, drawn), count_alarms(flips, alarm, drawn)
     with np.errstate(invalid="ignore"):
-        success = of_flips.total / of_all.total
-        hidden = (seen.total - seen.above) / of_all.total
-    attainable = not np.isnan(alarm[0])
-    unseen = flipped & ~(everyone.scores > alarm[0]) if attainable else flipped
+        success = seen.total / total
+        hidden = (seen.total - seen.above) / total
+    unseen = flipped & ~alarm.rings(everyone.scores)[0] if alarm.known else flipped
+    scale = scored.scale(detector)
+    natural = scale.side(scored.side(detector, scored.part("natural")))
     return Measured(
         n=len(own),
         rates={
             "success": Rate(success, flipped, everyone.clusters),
-            "detected_at_5": Rate(seen.share, flips.scores > alarm[0], flips.clusters),
+            "detected_at_5": Rate(seen.share, alarm.rings(flips.scores)[0], flips.clusters),
             "undetected_success": Rate(hidden, unseen, everyone.clusters),
         },
-        auroc=Auroc(aurocs(natural, [flips], drawn)[0], natural.clusters, flips.clusters),
+        auroc=Auroc(
+            aurocs(natural, [scale.side(flips)], drawn)[0], natural.clusters, flips.clusters
+        ),
         means={
             "mean_suspicion": _mean(scored.rows["suspicion"].to_numpy()[own[flipped]]),
             "mean_severity": _mean(scored.rows[severity].to_numpy()[own[flipped]]),

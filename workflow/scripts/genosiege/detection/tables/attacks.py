@@ -18,6 +18,9 @@ GROUP = ["adversaries", "null"]
 ALL, SUCCESSFUL = "all", "successful"
 CLEAN, MUTANTS = "clean", "mutants"
 
+RANDOM, UNIFORM = "random", "uniform"
+"""Of FIMBA: features in no order of importance, and values that aim at no target."""
+
 FILE = "detection.parquet"
 EXPRESSION_COLUMNS = {
     "part": "object",
@@ -25,10 +28,12 @@ EXPRESSION_COLUMNS = {
     "targets": "object",
     "importance": "object",
     "features": "object",
+    "feature_set": "int64",
     "values": "object",
     "k": "int64",
     "t": "float64",
     "id": "object",
+    "target": "int64",
     "correct_before": "bool",
     "flipped": "bool",
     "moved": "bool",
@@ -61,12 +66,15 @@ class Attacked(NamedTuple):
         Rows of the attacked samples: the model was right before, and something was changed.
     natural : ndarray of int
         Rows of the natural ones: the test split, or the mutants of these very adversaries.
+    n_targets : float
+        Different samples that the adversaries were moved to; nan where they were moved to none.
     """
 
     key: tuple[Any, ...]
     columns: dict[str, Any]
     adversaries: NDArray[np.intp]
     natural: NDArray[np.intp]
+    n_targets: float = np.nan
 
 
 def attacked(scored: Scored, cards: Cards) -> list[Attacked]:
@@ -88,7 +96,7 @@ def _expression(scored: Scored, cards: Cards) -> Iterator[Attacked]:
     if not taken.any():
         return
     counted = (rows["moved"] & rows["correct_before"]).to_numpy()
-    flipped = rows["flipped"].to_numpy()
+    flipped, aims = rows["flipped"].to_numpy(), rows["target"].to_numpy()
     n_genes = cards.n_genes(scored.place.data, scored.place.seed)
     keys = ["attack", "targets", "importance", "features", "values", "k", "t"]
     # t went through a file, and may have lost its last bit.
@@ -97,15 +105,23 @@ def _expression(scored: Scored, cards: Cards) -> Iterator[Attacked]:
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order])) + 1
     settings = {key: rows[key].to_numpy() for key in keys}
+    first_set = (rows["feature_set"] == 0).to_numpy()
+    alone = bool((rows["features"][taken] == RANDOM).all())
     for members in np.split(np.flatnonzero(taken)[order], starts):
         names = {key: column[members[0]] for key, column in settings.items()}
+        if names["features"] == RANDOM and names["k"] == n_genes and names["values"] != UNIFORM:
+            # All genes are moved: the same samples as along any other order, and in each set.
+            if not alone:
+                continue
+            members = members[first_set[members]]
         own = members[counted[members]]
         k, t = int(names.pop("k")), round(float(names.pop("t")), 9)
         key = (*names.values(), None if np.isnan(t) else t, ALL if k == n_genes else k)
         columns = names | {"t": t, "severity": str(k)}
         for which, some in ((ALL, own), (SUCCESSFUL, own[flipped[own]])):
             group = {"adversaries": which, "null": CLEAN}
-            yield Attacked((*key, which), columns | group, some, natural)
+            n_targets = len(set(aims[some])) if (aims[some] >= 0).all() else np.nan
+            yield Attacked((*key, which), columns | group, some, natural, n_targets)
 
 
 def _edits(scored: Scored) -> Iterator[Attacked]:

@@ -6,17 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from genosiege.detection.operating_points import (
-    BOTH,
-    FPRS,
-    Resamples,
-    Side,
-    aurocs,
-    count_above,
-    thresholds,
-)
+from genosiege.detection.operating_points import BOTH, FPRS, Alarm, Resamples, Side, count_alarms
+from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import attacks, measures, reading
 from genosiege.detection.tables.attacks import Attacked
 from genosiege.detection.tables.measures import Auroc, Rate
@@ -29,8 +21,8 @@ PERCENT = ("1", "5")
 
 COLUMNS = [
     *PLACE, "leak", *attacks.ATTACK, *attacks.GROUP, "detector", "n_validation", "n_natural",
-    "n_adversaries", *columns("auroc"), *columns("tpr_at_1"), "fpr_at_1", *columns("tpr_at_5"),
-    "fpr_at_5",
+    "n_adversaries", "n_targets", *columns("auroc"), *columns("tpr_at_1"), "fpr_at_1",
+    *columns("tpr_at_5"), "fpr_at_5",
 ]  # fmt: skip
 
 
@@ -42,7 +34,7 @@ class Measured(NamedTuple):
     columns : dict
         Of the setting, and `leak`.
     n : dict
-        The columns `n_validation`, `n_natural` and `n_adversaries`.
+        The columns `n_validation`, `n_natural`, `n_adversaries` and `n_targets`.
     auroc : Auroc
         Between the adversaries and what they are told from.
     tpr : tuple of Rate
@@ -52,7 +44,7 @@ class Measured(NamedTuple):
     """
 
     columns: dict[str, Any]
-    n: dict[str, int]
+    n: dict[str, float]
     auroc: Auroc
     tpr: tuple[Rate, ...]
     fpr: tuple[float, ...]
@@ -99,8 +91,9 @@ def detection_table(
     Notes
     -----
     Intervals: see `measures.rates` and `measures.aurocs`. Whole ids are resampled, of validation
-    data, natural and attacked samples at once and in all seeds alike, so an interval holds what
-    the threshold, too, would be with other validation data.
+    data, natural and attacked samples at once and in all seeds alike, so the interval of a rate
+    holds what the threshold, too, would be with other validation data. The scale of the two tails,
+    which an AUROC needs, belongs to the detector, as what it was fitted to: it is not drawn anew.
     """
     read = chain(
         reading.read_expression(expression_paths, attacks.FILE, attacks.EXPRESSION_COLUMNS, tails),
@@ -135,23 +128,25 @@ def _of_detector(
     scored: Scored, detector: str, groups: Sequence[Attacked], drawn: Resamples, cards: Cards
 ) -> dict[Key, Measured]:
     """Measure one detector on all attacks of one seed."""
-    validation = scored.side(detector, scored.part("validation"))
-    alarms = [thresholds(validation, fpr, drawn) for fpr in FPRS]
+    scale = scored.scale(detector)
+    alarms = [scored.alarms(detector, fpr, drawn) for fpr in FPRS]
     sides = [scored.side(detector, group.adversaries) for group in groups]
+    suspicious = [scale.side(side) for side in sides]
     found = {}
     for members in _by_natural(groups):
         natural = scored.side(detector, groups[members[0]].natural)
-        areas = aurocs(natural, [sides[i] for i in members], drawn)
-        fpr = tuple(_share(natural, float(alarm[0])) for alarm in alarms)
+        areas = aurocs(scale.side(natural), [suspicious[i] for i in members], drawn)
+        fpr = tuple(_share(natural, alarm) for alarm in alarms)
         for i, area in zip(members, areas, strict=True):
             group, side = groups[i], sides[i]
             leak = reading.leak(cards, scored.place, group.columns["targets"])
             found[(*group.key, detector)] = Measured(
                 columns=group.columns | {"leak": leak, "detector": detector},
                 n={
-                    "n_validation": len(validation.scores),
+                    "n_validation": len(scored.part("validation")),
                     "n_natural": len(natural.scores),
                     "n_adversaries": len(side.scores),
+                    "n_targets": group.n_targets,
                 },
                 auroc=Auroc(area, natural.clusters, side.clusters),
                 tpr=tuple(_rate(side, alarm, drawn) for alarm in alarms),
@@ -168,13 +163,13 @@ def _by_natural(groups: Sequence[Attacked]) -> list[list[int]]:
     return list(shared.values())
 
 
-def _rate(side: Side, alarm: NDArray[np.float64], drawn: Resamples) -> Rate:
-    return Rate(count_above(side, alarm, drawn).share, side.scores > alarm[0], side.clusters)
+def _rate(side: Side, alarm: Alarm, drawn: Resamples) -> Rate:
+    return Rate(count_alarms(side, alarm, drawn).share, alarm.rings(side.scores)[0], side.clusters)
 
 
-def _share(side: Side, alarm: float) -> float:
-    known = len(side.scores) and not np.isnan(alarm)
-    return float((side.scores > alarm).mean()) if known else np.nan
+def _share(side: Side, alarm: Alarm) -> float:
+    known = len(side.scores) and alarm.known
+    return float(alarm.rings(side.scores)[0].mean()) if known else np.nan
 
 
 def _row(seeds: Sequence[Measured]) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from genosiege import files
 from genosiege.detection import options
-from genosiege.detection.operating_points import BOTH, Resamples, Side, Suspicion, resamples
+from genosiege.detection.operating_points import (
+    BOTH,
+    Alarm,
+    Resamples,
+    Side,
+    Suspicion,
+    alarms,
+    resamples,
+)
 from genosiege.errors import InputError
 from genosiege.expression.tables.reading import Cards, place_of
 from genosiege.runtime import stream
@@ -45,18 +53,20 @@ class Scored(NamedTuple):
     place : Place
         Which model.
     rows : pandas.DataFrame
-        The columns that were asked for, and `score_<detector>`: the suspicion that follows from
-        the scores of natural validation data.
+        The columns that were asked for, and `score_<detector>`.
     clusters : ndarray, shape (n,)
         The id of each row, or its number among all ids of the model.
     path : str
         The file.
+    tails : str
+        Which scores are suspicious.
     """
 
     place: Place
     rows: pd.DataFrame
     clusters: NDArray[np.generic]
     path: str
+    tails: str
 
     @property
     def detectors(self) -> list[str]:
@@ -76,6 +86,15 @@ class Scored(NamedTuple):
                 f"{self.path}: column {SCORE}{detector} is missing; make this file again."
             )
         return Side(self.rows[f"{SCORE}{detector}"].to_numpy()[taken], self.clusters[taken])
+
+    def scale(self, detector: str) -> Suspicion:
+        """Give the scale of a detector's suspicion: it is fitted once, as the detector is."""
+        natural = self.side(detector, self.part("validation"))
+        return Suspicion.from_validation(natural.scores, self.tails)
+
+    def alarms(self, detector: str, fpr: float, drawn: Resamples) -> Alarm:
+        """Set a detector's alarm from the natural validation data, in each resample."""
+        return alarms(self.side(detector, self.part("validation")), fpr, drawn, self.tails)
 
 
 class Model(NamedTuple):
@@ -144,10 +163,7 @@ def _read(places: Mapping[str, Place], columns: Mapping[str, str], tails: str) -
         natural = (rows["part"] == "validation").to_numpy()
         if not natural.any():
             raise InputError(f"{path}: no natural validation sample is in it; make it again.")
-        for name in scores:
-            found = rows[name].to_numpy()
-            rows[name] = Suspicion.from_validation(found[natural], tails).of(found)
-        yield Scored(place, rows, rows["id"].to_numpy(dtype=str), path)
+        yield Scored(place, rows, rows["id"].to_numpy(dtype=str), path, tails)
 
 
 def models(scored: Iterable[Scored], n_resamples: int, purpose: str) -> Iterator[Model]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.detection.operating_points import BOTH, roc_points
+from genosiege.detection.operating_points import BOTH
+from genosiege.detection.roc import roc_points
 from genosiege.detection.tables import attacks, reading
 from genosiege.detection.tables.attacks import Attacked
 from genosiege.detection.tables.reading import PLACE, Scored
@@ -97,8 +98,10 @@ def _curves(scored: Scored, group: Attacked) -> list[dict[str, Any]]:
     }
     rows = []
     for detector in scored.detectors:
+        scale = scored.scale(detector)
         natural, adversaries = (
-            scored.side(detector, part).scores for part in (group.natural, group.adversaries)
+            scale.side(scored.side(detector, part)).scores
+            for part in (group.natural, group.adversaries)
         )
         curve = roc_points(natural, adversaries)
         rows += [

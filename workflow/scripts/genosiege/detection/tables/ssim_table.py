@@ -29,7 +29,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 LIKE, UNLIKE = "like natural error", "unlike natural error"
-TOO_FEW, DEPENDS = "too few errors", "depends on gene order"
+TOO_FEW, DEPENDS = "too few samples", "depends on gene order"
 
 ALPHA = 0.05
 """At a p-value up to it attacked samples and natural errors differ."""
@@ -73,7 +73,7 @@ def ssim_table(paths: Iterable[str], cards: Cards) -> pd.DataFrame:
 
     Notes
     -----
-    `reading`: "too few errors" without a p-value; "like natural error" if it is above 0.05, which
+    `reading`: "too few samples" without a p-value; "like natural error" if it is above 0.05, which
     means that no difference was shown; else "depends on gene order" where fewer than 95 % of
     the gene orders agree on the sign; else "unlike natural error".
     """
