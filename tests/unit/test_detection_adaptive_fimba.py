@@ -306,6 +306,12 @@ def test_natural_rows_are_all_of_both_splits_as_they_are():
     assert of_part(table)["correct_before"].all()
 
 
+def test_more_features_than_there_are_leave_nothing_to_try() -> None:
+    message = refusal(attacked, asked=replace(SMALL, k=(P + 1, 500)))
+
+    assert "there are 8 features only" in message
+
+
 def test_only_the_detectors_asked_for_are_evaded_but_all_score():
     asked = Adaptive(
         samples=3,

@@ -18,7 +18,7 @@ from toy_models import (
 )
 
 from genosiege.detection import adaptive_genetic
-from genosiege.detection.adaptive_genetic import objectives
+from genosiege.detection.operating_points import cost
 from genosiege.sequence.attacks.genetic import Options
 from genosiege.sequence.constraints import Constraints
 
@@ -287,5 +287,5 @@ def test_no_candidate_breaks_a_hard_rule(section, seed, length, max_edits, penal
 
 
 def test_objectives_by_hand():
-    found = objectives(np.array([True, True, False, False]), np.array([-1.0, 0.5, -1.0, 0.5]), 2.0)
+    found = cost(np.array([True, True, False, False]), np.array([-1.0, 0.5, -1.0, 0.5]), 2.0)
     np.testing.assert_allclose(found, [0.0, 1.0, 1.0, 2.0])

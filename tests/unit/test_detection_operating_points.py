@@ -9,9 +9,6 @@ from sklearn.metrics import roc_auc_score
 
 from genosiege.detection import operating_points
 from genosiege.detection.operating_points import (
-    BOTH,
-    TAILS,
-    UPPER,
     Alarm,
     Resamples,
     Side,
@@ -22,6 +19,7 @@ from genosiege.detection.operating_points import (
     threshold,
     thresholds,
 )
+from genosiege.detection.options import BOTH, TAILS, UPPER
 from genosiege.detection.roc import auroc, aurocs, roc_points
 
 # Few different values, so that there are ties.

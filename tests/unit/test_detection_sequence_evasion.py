@@ -19,8 +19,7 @@ from toy_models import (
 )
 
 from genosiege.detection import sequence_evasion
-from genosiege.detection.adaptive_genetic import objectives
-from genosiege.detection.operating_points import Suspicion
+from genosiege.detection.operating_points import Suspicion, cost
 from genosiege.detection.options import Adaptive, Detection
 from genosiege.detection.sequence_detectors import Reader, SequenceDetectors
 from genosiege.detection.sequence_evasion import Journals, Victim, choose, evade
@@ -167,7 +166,7 @@ def test_a_penalty_keeps_the_better_of_adversary_and_unchanged_sequence(result):
     for (name, penalty), rows in attacked.groupby(["detector", "penalty"]):
         scale = Suspicion.from_validation(part(result, "validation")[f"score_{name}"])
         before = np.maximum(scale.of(natural.loc[rows["id"], f"score_{name}"]), 0)
-        kept = objectives(rows["flipped"].to_numpy(), rows["suspicion"].to_numpy(), penalty)
+        kept = cost(rows["flipped"].to_numpy(), rows["suspicion"].to_numpy(), penalty)
         assert (kept <= 1 + penalty * before + 1e-12).all()
         if penalty:
             flips = rows["flipped"].to_numpy()

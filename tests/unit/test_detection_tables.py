@@ -18,14 +18,8 @@ from toy_detection_tables import (
 )
 from toy_expression_tables import cards
 
-from genosiege.detection.operating_points import (
-    TAILS,
-    UPPER,
-    Side,
-    alarms,
-    count_alarms,
-    resamples,
-)
+from genosiege.detection.operating_points import Side, alarms, count_alarms, resamples
+from genosiege.detection.options import TAILS, UPPER
 from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import (
     adaptive_table,
@@ -662,10 +656,15 @@ def test_a_missing_column_or_score_is_named(tmp_path: Path) -> None:
 
     whole.drop(columns="moved").to_parquet(path)
     assert "column moved is missing" in refusal(tabulate, [path], [], cards("tcga"))
-    whole.drop(columns="score_margin").to_parquet(path)
-    assert "column score_… is missing" in refusal(tabulate, [path], [], cards("tcga"))
     whole.assign(score_margin=np.inf).to_parquet(path)
     assert "score_margin holds what is no finite" in refusal(tabulate, [path], [], cards("tcga"))
+
+
+def test_a_model_that_no_detector_could_look_at_has_no_row(tmp_path: Path) -> None:
+    path = toy(tmp_path, attacked_expression(["n0"], {"margin": [1.0]}))
+    pd.read_parquet(path).drop(columns="score_margin").to_parquet(path)
+
+    assert tabulate([path], [], cards("tcga")).empty
 
 
 def test_an_evaded_detector_without_scores_is_named(tmp_path: Path) -> None:

@@ -169,6 +169,16 @@ def test_other_settings_rerun_what_they_touch(run, options, expected):
     assert plan(run, **options) == expected + Counter(TABLES)
 
 
+def test_options_of_fimba_rerun_the_jobs_that_read_them(run):
+    config = copy.deepcopy(CONFIG)
+    config["fimba"]["neighbours"] = 7
+    output = run_workflow(run, config, "--dry-run", "--quiet", "rules", check=True)
+    planned = Counter(tiny.planned(output.stdout))
+
+    assert planned["evade_expression_detectors"] == 2
+    assert not planned["detect_expression"] + planned["compare_spectra"]
+
+
 def test_an_arm_can_be_left_out(run):
     only_sequence = plan(run, models=[])
 
@@ -197,6 +207,8 @@ def test_a_classifier_without_errors_has_no_natural_error_to_be_compared_with(tm
         ({"models": ["cnn"]}, ("config, detection/models[0]", "cnn", "random_forest, xgboost")),
         ({"attacks": ["greedy"]}, ("config, detection/attacks[0]", "greedy", "genetic")),
         ({"expression": ["mahalanobi"]}, ("config, detection/expression", "mahalanobis")),
+        ({"adaptive": {"penalties": [float("nan")]}}, ("config, detection/adaptive/penalties[0]",)),
+        ({"adaptive": {"k": ["every"]}}, ("config, detection/adaptive/k[0]", "every", "all")),
         (
             {"expression": ["spectral"], "sequence": ["kmer"]},
             ("config, detection/adaptive/detectors[0]", "mahalanobis"),

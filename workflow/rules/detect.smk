@@ -28,7 +28,7 @@ rule compare_spectra:
         mem_mb=8000,
         runtime=240,
     params:
-        fimba=moving_options,
+        fimba=moving_options("values", "k", "t"),
         ssim=lookup("detection/ssim", within=config),
     script:
         "../scripts/compare_spectra.py"
@@ -61,7 +61,7 @@ rule detect_expression:
         mem_mb=8000,
         runtime=480,
     params:
-        fimba=moving_options,
+        fimba=moving_options("values", "k", "t"),
         evasion=evasion_options,
         detection=expression_detectors,
         fraction=largest_fraction,
@@ -95,7 +95,7 @@ rule evade_expression_detectors:
         mem_mb=8000,
         runtime=480,
     params:
-        fimba=moving_options,
+        fimba=moving_options("neighbours"),
         detection=adaptive_expression,
     script:
         "../scripts/evade_expression_detectors.py"
@@ -222,6 +222,9 @@ rule draw_detection:
         spectra=detection_figure("spectra", "Spectra", "spectra_figure"),
         ssim=detection_figure("ssim", "SSIM against its nulls", "ssim_figure"),
         roc=detection_figure("roc", "ROC", "roc_figure"),
+        undetected=detection_figure(
+            "undetected", "What an attacker keeps", "undetected_figure"
+        ),
         detectability=detection_figure(
             "detectability", "Detectors", "detectability_figure"
         ),

@@ -35,9 +35,8 @@ def detected_attacks(wildcards):
 
 def detected_models(file):
     """Name one file of every expression model that is looked at, where it is made."""
-    section = config["detection"]
     made = {
-        "detection.parquet": section["expression"],
+        "detection.parquet": detectors_of("expression"),
         "adaptive.parquet": evaded("expression"),
     }
     if not made.get(file, True):
@@ -67,9 +66,14 @@ def detection_results(wildcards):
 # Settings -----------------------------------------------------------------------------
 
 
-def moving_options(wildcards):
-    """Give the options that decide how FIMBA moves samples."""
-    return config["fimba"] | {"smallest_k": None}
+def moving_options(*more):
+    """Make a function that gives the options which decide how FIMBA moves samples, and more."""
+    names = ("features", "importance", "targets", "random_sets", "test_samples", *more)
+
+    def options(wildcards):
+        return {name: config["fimba"][name] for name in names} | {"smallest_k": None}
+
+    return options
 
 
 def largest_fraction(wildcards):

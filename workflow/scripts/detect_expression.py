@@ -12,7 +12,7 @@ with runtime.script(snakemake.log[0]):
     model = models.load(given.model, given.description, train.genes, snakemake.threads)
     trained = given.get("vae") and vae.load(given.vae, given.vae_description, train.genes)
     options = fimba.Fimba.from_mapping(params.fimba)
-    decoding = fimba.Fimba.from_mapping(params.get("evasion", params.fimba))
+    decoding = fimba.Fimba.from_mapping(params.evasion)
     known = targets.make(
         dict.fromkeys([*options.targets, *decoding.targets]),
         train,

@@ -23,14 +23,13 @@ with runtime.script(snakemake.log[0]):
     detectors = sequence_detectors.fitted(model, train, options, seed, params.batch_size)
     detectors.remember(splits.read_split(given.dev, given.get("dev_features")))
     dev = tables.read(given.dev, tables.SAMPLE_COLUMNS)
-    rows = sequence_detectors.drawn(dev["label"].to_numpy(), options, seed, "detector validation")
     oracle = Oracle(model, **params.compute)
     victim = sequence_evasion.Victim(
         model, Constraints.from_config(params.constraints, params.tss_index), oracle,
         params.batch_size, seed,
     )  # fmt: skip
     found = sequence_evasion.evade(
-        victim, detectors, tables.read(given.sample, tables.SAMPLE_COLUMNS), dev.iloc[rows],
+        victim, detectors, tables.read(given.sample, tables.SAMPLE_COLUMNS), dev,
         options, journals,
     )  # fmt: skip
     files.write_parquet(found, output, oracle.settings)

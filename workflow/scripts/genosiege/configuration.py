@@ -296,6 +296,8 @@ def _pattern(pattern: str) -> str:
         return "{split} has to stand where train, dev or test goes"
     if "0-9a-f" in pattern:
         return "a sha256 digest has 64 hexadecimal digits"
+    if pattern in ("^all$", "^auto$"):
+        return f'a number, or "{pattern.strip("^$")}"'
     if "/" in pattern:
         return "a repository is written owner/name"
     return "a name has letters, digits, hyphens and underscores only"

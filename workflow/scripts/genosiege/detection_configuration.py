@@ -1,6 +1,7 @@
 """What the configuration of detection must fulfil beyond its schema."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from genosiege.configuration import DNA_KINDS, listing, place
@@ -32,6 +33,28 @@ def check(config: Mapping[str, Any]) -> None:
     asked = [*(section["expression"] or EXPRESSION), *(section["sequence"] or SEQUENCE)]
     evaded = section["adaptive"]["detectors"]
     _check_known(("detection", "adaptive", "detectors"), evaded, asked, "detector")
+    _check_vae(config)
+    for index, penalty in enumerate(section["adaptive"]["penalties"]):
+        if not isfinite(penalty):
+            raise InputError(
+                f"config, {place(['detection', 'adaptive', 'penalties', index])}, {penalty}: this "
+                "is no number; give one ≥ 0."
+            )
+
+
+def _check_vae(config: Mapping[str, Any]) -> None:
+    """Refuse detectors that are the autoencoder's alone where there is none."""
+    section = config["detection"]
+    asked = {
+        ("detection", "expression"): section["expression"],
+        ("detection", "adaptive", "detectors"): section["adaptive"]["detectors"],
+    }
+    for where, names in asked.items():
+        if names == ["vae"] and config["run"]["datasets"] and not config["vae"]["fractions"]:
+            raise InputError(
+                f"config, {place(where)}: there is no autoencoder to detect with; add another "
+                "detector, or a share of the data to vae/fractions."
+            )
 
 
 def _check_known(

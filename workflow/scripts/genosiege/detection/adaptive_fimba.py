@@ -20,8 +20,8 @@ from genosiege.detection.fimba_family import (
     chosen_samples,
     sound,
 )
-from genosiege.detection.operating_points import BOTH, Suspicion
-from genosiege.detection.options import Adaptive
+from genosiege.detection.operating_points import Suspicion, cost
+from genosiege.detection.options import BOTH, Adaptive
 from genosiege.errors import InputError
 from genosiege.expression import judging
 from genosiege.expression.fimba import Rankings
@@ -198,8 +198,8 @@ def choose(
         The smallest [not flipped] + λ · max(suspicion, 0); of equal ones that of lowest
         probability, then the first.
     """
-    objective = np.where(flips, 0.0, 1.0) + penalty * np.maximum(suspicion, 0)
-    return _smallest(np.where(possible, objective, np.inf), p_true)
+    costs = cost(flips, suspicion, penalty)
+    return _smallest(np.where(possible, costs, np.inf), p_true)
 
 
 def _smallest(objective: Numbers, p_true: Numbers) -> Rows:

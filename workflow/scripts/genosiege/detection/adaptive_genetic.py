@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.detection.operating_points import cost
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target
 from genosiege.sequence.attacks.genetic import Individual, Options, make_toolbox
@@ -26,13 +27,6 @@ GUIDE = 0.25
 Less than it may: suspicion can rise on the way to a flip and fall behind it, as that of a small
 margin does, and too high a cost keeps the search before the border.
 """
-
-
-def objectives(
-    flips: NDArray[np.bool_], suspicions: NDArray[np.float64], penalty: float
-) -> NDArray[np.float64]:
-    """Give what the attacker minimises: [not flipped] + penalty · max(suspicion, 0)."""
-    return np.asarray(~flips + penalty * np.maximum(suspicions, 0.0))
 
 
 def search(
@@ -165,7 +159,7 @@ class _Judge:
         suspicions = np.zeros(len(candidates))
         if self._penalty and len(candidates):
             suspicions = self._suspect([self._target.render(edits) for edits in candidates])
-        found = objectives(flips, suspicions, self._penalty)
+        found = cost(flips, suspicions, self._penalty)
         return [
             _Candidate(dict(edits), bool(flip), float(objective), float(margin), float(suspicion))
             for edits, flip, objective, margin, suspicion in zip(

@@ -1,7 +1,7 @@
 """Detectors of attacked DNA that read the string alone, and what wraps a model's view of it.
 
 Each is fitted by `fit` on natural training sequences and gives a number per sequence by
-`score`, higher ones being more suspicious. Characters other than A, C, G, T are no base.
+`score`. Characters other than A, C, G, T are no base.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -13,7 +13,7 @@ from genosiege.detection.options import Detection
 from genosiege.errors import InputError
 from genosiege.expression import evasion, fimba, judging
 from genosiege.expression.fimba import Goal, Ranked, Rankings
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import Fimba, counts
 from genosiege.expression.judging import Answers, Predictor, Values
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import Targets
@@ -192,7 +192,7 @@ def _settings(
 ) -> "list[pd.DataFrame]":
     samples = subject.samples
     p = samples.values.shape[1]
-    counts = dict.fromkeys(p if k == ALL else int(k) for k in options.k)
+    fitting = [k for k in counts(options.k, p) if k <= p]
     tables = []
     for goal in goals:
         there = goal.status == judging.ATTACKED
@@ -201,7 +201,7 @@ def _settings(
         for found in ranked:
             if goal.feature_set not in (None, found.feature_set):
                 continue
-            for k in (k for k in counts if k <= p):
+            for k in fitting:
                 seen = everything if k == p else None
                 seen = seen or _seen(subject, goal, found, k)
                 everything = seen if k == p else everything

@@ -12,7 +12,7 @@ from genosiege.detection.options import Adaptive
 from genosiege.errors import InputError
 from genosiege.expression import fimba
 from genosiege.expression.fimba import Order, Rankings
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import Fimba, counts
 from genosiege.expression.judging import Values
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import LEAKY, Targets, assign_several, opposite_targets
@@ -146,13 +146,14 @@ def candidates(
         rows = assign_several(found, samples, options.nearest)
         aims += [(found.samples.values, rows[:, number]) for number in range(options.nearest)]
     p = len(samples.genes)
-    counts = dict.fromkeys(p if k == ALL else int(k) for k in options.k)
+    fitting = [k for k in counts(options.k, p) if k <= p]
+    if not fitting:
+        raise InputError(
+            f"detection, adaptive, k {list(options.k)}: there are {p} features only; give fewer, "
+            'or "all".'
+        )
     ways = [
-        Way(target, k, float(t))
-        for target in range(len(aims))
-        for k in counts
-        if k <= p
-        for t in options.t
+        Way(target, k, float(t)) for target in range(len(aims)) for k in fitting for t in options.t
     ]
     return Family(samples, tuple(aims), _order(rankings, fimba_options, p, seed), tuple(ways))
 

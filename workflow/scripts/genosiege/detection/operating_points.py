@@ -6,6 +6,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genosiege.detection.options import BOTH, UPPER
+
 Weights: TypeAlias = NDArray[np.float32]
 """How often each sample counts in each resample, (r, n)."""
 
@@ -14,9 +16,6 @@ MEMORY_CELLS = 4_000_000
 
 FPRS = (0.01, 0.05)
 """False-positive rates that thresholds are set for."""
-
-BOTH, UPPER = TAILS = ("both", "upper")
-"""Which scores are suspicious: what is atypical in either direction, or only what is high."""
 
 SUSPICION_FPR = 0.05
 """The false-positive rate at whose threshold the suspicion is 1."""
@@ -118,6 +117,13 @@ def _reached(natural: NDArray[np.float64], fpr: float) -> float:
     """Give the threshold for this rate, or the largest score where there is none."""
     found = threshold(natural, fpr)
     return float(natural.max()) if np.isnan(found) else found
+
+
+def cost(
+    flips: NDArray[np.bool_], suspicion: NDArray[np.float64], penalty: float
+) -> NDArray[np.float64]:
+    """Give what an attacker minimises: [not flipped] + penalty · max(suspicion, 0)."""
+    return np.where(flips, 0.0, 1.0) + penalty * np.maximum(suspicion, 0.0)
 
 
 class Side(NamedTuple):

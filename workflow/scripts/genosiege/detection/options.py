@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genosiege.detection.operating_points import BOTH, TAILS
 from genosiege.errors import InputError
 from genosiege.expression.fimba_options import ALL
 from genosiege.expression.model_options import check_count, check_number, take
@@ -14,6 +13,9 @@ EXPRESSION = ("spectral", "mahalanobis", "nearest_neighbours", "isolation_forest
 
 SEQUENCE = ("spectral", "period3", "kmer", "mahalanobis", "nearest_neighbours", "margin")
 """Detectors of attacked sequences."""
+
+BOTH, UPPER = TAILS = ("both", "upper")
+"""Which scores are suspicious: what is atypical in either direction, or only what is high."""
 
 _ADAPTIVE = "detection, adaptive"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.detection import adaptive_genetic, mutants
-from genosiege.detection.operating_points import Suspicion
+from genosiege.detection.operating_points import Suspicion, cost
 from genosiege.detection.options import Detection
 from genosiege.sequence import campaign, rescoring, tables
 from genosiege.sequence.answers import margins, true_class_probabilities
@@ -268,8 +268,7 @@ def _kept(
     same = natural.set_index("id").loc[found["id"]].reset_index()
     same = same.assign(part="attacked", n_queries_unique=found["n_queries_unique"])
     after, before = (
-        adaptive_genetic.objectives(rows["flipped"].to_numpy(), evaded.of_rows(rows), penalty)
-        for rows in (found, same)
+        cost(rows["flipped"].to_numpy(), evaded.of_rows(rows), penalty) for rows in (found, same)
     )
     worse = after > before
     return pd.concat([found[~worse], same[worse]]).sort_index()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from genosiege.detection import dna, mutants
-from genosiege.detection.sequence_detectors import SequenceDetectors, drawn
+from genosiege.detection.sequence_detectors import SequenceDetectors
 from genosiege.errors import InputError
 from genosiege.sequence.answers import margins
 from genosiege.sequence.constraints import Constraints
@@ -66,14 +66,14 @@ def score(
     detectors : SequenceDetectors
         Fitted on the training split.
     dev, sample : pandas.DataFrame
-        `id`, `sequence`, `label` of the validation split, of which at most `fit_samples` are
-        scored, and of the test sequences that were attacked.
+        `id`, `sequence`, `label` of the validation split and of the test sequences that were
+        attacked.
     attacks : mapping of str to pandas.DataFrame
         `results.ATTACK_ROWS` of each attack on that sample.
     rules : Constraints
         Hard ones are kept by the mutants.
     options : Detection
-        `fit_samples`, `mutants`.
+        `mutants`.
     seed : int
         Seed of the model.
 
@@ -96,11 +96,10 @@ def score(
     """
     if sample.empty:
         raise InputError("detection: the attack sample has no sequence; draw at least one.")
-    chosen = dev.iloc[drawn(dev["label"].to_numpy(), options, seed, "detector validation")]
     adversaries = _adversaries(attacks, sample)
     natural_mutants = mutants.draw(adversaries, rules, options.mutants, seed)
     parts = [
-        _natural(chosen, "validation"),
+        _natural(dev, "validation"),
         _natural(sample, "natural"),
         adversaries,
         natural_mutants.rename(columns={"mutant": "sequence"}).assign(

@@ -11,7 +11,7 @@ from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.expression import fimba, importance, judging, model_options, models
 from genosiege.expression.fimba import Order
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import ALL, Fimba, counts
 from genosiege.expression.judging import Predictor, Values
 from genosiege.expression.models import Model
 from genosiege.expression.samples import Samples
@@ -294,16 +294,12 @@ def _judge(model: Model, setting: _Setting) -> _Judged:
     tables = [_rows(model, test, test.values, CLEAN, 0, np.nan, 0)]
     for ranked in fimba.orders(rankings, attack, test.values.shape, setting.seed):
         name = RANDOM if ranked.features == "random" else FIMBA
-        for k in _counts(attack.k, len(train.genes)):
+        for k in counts(attack.k, len(train.genes)):
             moved = None
             if k <= len(train.genes):
                 moved = fimba.move(test.values, setting.goal.values, ranked.order, k, attack.t[0])
             tables.append(_rows(model, test, moved, name, k, attack.t[0], ranked.feature_set))
     return _Judged(pd.concat(tables, ignore_index=True), rankings["shap", "global"])
-
-
-def _counts(asked: Sequence[int | str], p: int) -> list[int]:
-    return list(dict.fromkeys(p if k == ALL else int(k) for k in asked))
 
 
 def _rows(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from genosiege.errors import InputError
 from genosiege.expression import fimba, judging
 from genosiege.expression.fimba import Ranked, Rankings
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import Fimba, counts
 from genosiege.expression.judging import Answers, Neighbours, Outcome, Predictor, Values
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import Targets
@@ -104,7 +104,7 @@ def attack(
         before=judging.answers(model, samples.values, samples.labels),
         neighbours=Neighbours(train, options.neighbours),
         ranked=fimba.orders(rankings, options, (len(samples), p), seed),
-        counts=list(dict.fromkeys(p if k == ALL else int(k) for k in options.k)),
+        counts=counts(options.k, p),
     )
     goals = list(fimba.goals(samples, targets, options))
     tables = []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.expression import judging
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import Fimba, counts
 from genosiege.expression.judging import Answers, Neighbours, Outcome, Predictor
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import Targets, assign
@@ -311,7 +311,7 @@ def attack(
         samples=samples,
         before=judging.answers(model, samples.values, samples.labels),
         neighbours=Neighbours(train, options.neighbours),
-        counts=list(dict.fromkeys(p if k == ALL else int(k) for k in options.k)),
+        counts=counts(options.k, p),
     )
     sets = 1 + max(found.feature_set for found in ranked)
     tables = []

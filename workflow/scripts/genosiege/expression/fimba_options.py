@@ -133,6 +133,11 @@ class Fimba:
         return take(cls, given, "fimba")
 
 
+def counts(asked: Sequence[int | str], p: int) -> list[int]:
+    """Give numbers of features, "all" being p, each once and in their order."""
+    return list(dict.fromkeys(p if k == ALL else int(k) for k in asked))
+
+
 def _listed(options: Fimba, name: str) -> Sequence[Any]:
     values: Sequence[Any] = getattr(options, name)
     if isinstance(values, str) or not len(values) or len(set(values)) < len(values):

@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege.detection.operating_points import (
-    BOTH,
     SUSPICION_FPR,
     Alarm,
     Resamples,
     count,
     count_alarms,
 )
+from genosiege.detection.options import BOTH
 from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import measures, reading
 from genosiege.detection.tables.measures import Auroc, Rate

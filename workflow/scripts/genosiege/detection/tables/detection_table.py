@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from genosiege.detection.operating_points import BOTH, FPRS, Alarm, Resamples, Side, count_alarms
+from genosiege.detection.operating_points import FPRS, Alarm, Resamples, Side, count_alarms
+from genosiege.detection.options import BOTH
 from genosiege.detection.roc import aurocs
 from genosiege.detection.tables import attacks, measures, reading
 from genosiege.detection.tables.attacks import Attacked

@@ -1,5 +1,6 @@
 """Scores of detectors, read with what their place among the results says."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from genosiege import files
 from genosiege.detection import options
 from genosiege.detection.operating_points import (
-    BOTH,
     Alarm,
     Resamples,
     Side,
@@ -20,6 +20,7 @@ from genosiege.detection.operating_points import (
     alarms,
     resamples,
 )
+from genosiege.detection.options import BOTH
 from genosiege.errors import InputError
 from genosiege.expression.tables.reading import Cards, place_of
 from genosiege.runtime import stream
@@ -30,6 +31,8 @@ PLACE = ["arm", "data", "model", "seed"]
 EXPRESSION, SEQUENCE = "expression", "sequence"
 ALL_SEEDS = "all"
 """What stands for the seed in a row about all of them."""
+
+log = logging.getLogger(__name__)
 
 SCORE = "score_"
 _SEQUENCE = r"/sequence/(?P<task>[^/]+)/(?P<encoder>[^/]+)/seed(?P<seed>\d+)/baseline/"
@@ -73,7 +76,7 @@ class Scored(NamedTuple):
         """The detectors whose scores there are, in the order of the options."""
         names = [str(c).removeprefix(SCORE) for c in self.rows if str(c).startswith(SCORE)]
         known = _ORDERS[self.place.arm]
-        return sorted(names, key=lambda name: (known.index(name) if name in known else 99, name))
+        return [name for name in known if name in names] + sorted(set(names) - set(known))
 
     def part(self, name: str) -> NDArray[np.intp]:
         """Give the row numbers of a part."""
@@ -124,7 +127,7 @@ def read_expression(
     ------
     InputError
         If a path is not of that form, a file is missing or no parquet, lacks a column, or has
-        no score or one that is no number.
+        a score that is no number.
     """
     places = {path: Place(EXPRESSION, *place_of(path, name)) for path in paths}
     return _read(places, columns, tails)
@@ -134,16 +137,17 @@ def read_sequence(
     paths: Iterable[str], name: str, columns: Mapping[str, str], tails: str = BOTH
 ) -> Iterator[Scored]:
     """Read one file of each baseline of sequences; as `read_expression`."""
-    places = {}
-    for path in paths:
-        found = re.search(_SEQUENCE + re.escape(name) + "$", Path(path).as_posix())
-        if found is None:
-            raise InputError(
-                f"{path}: this file lies at sequence/task/encoder/seedN/baseline/{name}; "
-                "move it there."
-            )
-        places[path] = Place(SEQUENCE, found["task"], found["encoder"], int(found["seed"]))
-    return _read(places, columns, tails)
+    return _read({path: sequence_place(path, name) for path in paths}, columns, tails)
+
+
+def sequence_place(path: str, name: str) -> Place:
+    """Take a model's place from `…/sequence/task/encoder/seedN/baseline/name`."""
+    found = re.search(_SEQUENCE + re.escape(name) + "$", Path(path).as_posix())
+    if found is None:
+        raise InputError(
+            f"{path}: this file lies at sequence/task/encoder/seedN/baseline/{name}; move it there."
+        )
+    return Place(SEQUENCE, found["task"], found["encoder"], int(found["seed"]))
 
 
 def _read(places: Mapping[str, Place], columns: Mapping[str, str], tails: str) -> Iterator[Scored]:
@@ -151,9 +155,11 @@ def _read(places: Mapping[str, Place], columns: Mapping[str, str], tails: str) -
         rows = files.read_parquet(path)
         missing = [column for column in columns if column not in rows]
         scores = [str(column) for column in rows if str(column).startswith(SCORE)]
-        if missing or not scores:
-            lacking = missing[0] if missing else f"{SCORE}…"
-            raise InputError(f"{path}: column {lacking} is missing; make this file again.")
+        if missing:
+            raise InputError(f"{path}: column {missing[0]} is missing; make this file again.")
+        if not scores:
+            log.info("%s: no detector could look at this model", path)
+            continue
         rows = rows[[*columns, *scores]].astype(dict(columns) | dict.fromkeys(scores, "float64"))
         wrong = [name for name in scores if not np.isfinite(rows[name].to_numpy()).all()]
         if wrong:

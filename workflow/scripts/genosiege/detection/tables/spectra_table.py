@@ -1,8 +1,6 @@
 """The table of mean spectra of natural and attacked samples, of both arms."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,6 @@ FIMBA = "fimba"
 _MEASURED = {"frequency": "float64", "mean": "float64", "low": "float64", "high": "float64"}
 _EXPRESSION_ROWS = {"group": "object", "targets": "object", **_MEASURED, "n": "int64"}
 _SEQUENCE_ROWS = {"group": "object", "attack": "object", **_MEASURED, "n": "int64"}
-_SEQUENCE = r"/sequence/(?P<task>[^/]+)/(?P<encoder>[^/]+)/seed(?P<seed>\d+)/baseline/"
 
 
 def spectra_table(expression_paths: Iterable[str], sequence_paths: Iterable[str]) -> pd.DataFrame:
@@ -49,7 +46,7 @@ def spectra_table(expression_paths: Iterable[str], sequence_paths: Iterable[str]
         a frequency twice.
     """
     places = {path: Place(reading.EXPRESSION, *place_of(path, NAME)) for path in expression_paths}
-    places |= {path: _sequence_place(path) for path in sequence_paths}
+    places |= {path: reading.sequence_place(path, NAME) for path in sequence_paths}
     tables = []
     for path, place in sorted(places.items(), key=lambda both: (both[1], both[0])):
         of_expression = place.arm == reading.EXPRESSION
@@ -63,15 +60,6 @@ def spectra_table(expression_paths: Iterable[str], sequence_paths: Iterable[str]
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     return pd.concat(tables, ignore_index=True)[COLUMNS]
-
-
-def _sequence_place(path: str) -> Place:
-    found = re.search(_SEQUENCE + re.escape(NAME) + "$", Path(path).as_posix())
-    if found is None:
-        raise InputError(
-            f"{path}: this file lies at sequence/task/encoder/seedN/baseline/{NAME}; move it there."
-        )
-    return Place(reading.SEQUENCE, found["task"], found["encoder"], int(found["seed"]))
 
 
 def _thinned(rows: pd.DataFrame, place: Mapping[str, Any], path: str) -> Iterator[pd.DataFrame]:
