@@ -41,6 +41,7 @@ FIGURES: dict[str, Draw] = {
     "roc": detection_scores.roc,
     "detection": detection_scores.detectability,
     "adaptive": detection_tradeoff.tradeoff,
+    "undetected": detection_tradeoff.undetected,
 }
 WORDS = {
     "spectra": ["power (log10)", "frequency (cycles per gene)", "cycles per base", "period 3",
@@ -50,19 +51,24 @@ WORDS = {
              "signal: unlike natural error (2/3)", "as an image", "random gene orders",
              "as published"],
     "roc": ["attacked found", "natural called attacked", "mutants called attacked", "chance",
-            "5% false positives", "successful attacks, k = 2,881", "against natural mutants",
+            "5% false positives", "n = 70 successful attacks", "against 180 natural, k = 2,881",
+            "against 180 mutants", "against natural mutants",
             "Mahalanobis", "k-mer background", "VAE to the other class", "promoters"],
     "detection": ["AUROC", "features moved (log scale)", "letters replaced", "2-3", "2,881",
                   "n = 30 to 70 successful attacks", "against natural data", "promoters"],
     "adaptive": ["success", "successes detected at 5% FPR", "n = 100 samples", "n = 100 sequences",
-                 "penalty 0 (plain attack)", "penalty 2", "undetected: 25, 50, 75%", "promoters"],
+                 "penalty 0 (plain attack)", "penalty 2", "promoters"],
+    "undetected": ["undetected success", "n = 100 samples", "n = 100 sequences", "promoters",
+                   "plain attack (penalty 0)", "attacker's best penalty", "k-mer background",
+                   "success of the plain attack, detected or not", "isolation forest"],
 }  # fmt: skip
 EMPTY = {
     "spectra": "no spectra were measured",
     "ssim": "no similarity was measured",
-    "roc": "no detector was scored",
-    "detection": "no detector was scored",
+    "roc": "no adversaries were scored",
+    "detection": "no adversaries were scored",
     "adaptive": "no adaptive attack was run",
+    "undetected": "no adaptive attack was run",
 }
 COLUMNS = {
     "spectra": spectra_table.COLUMNS,
@@ -70,6 +76,7 @@ COLUMNS = {
     "roc": roc_table.COLUMNS,
     "detection": detection_table.COLUMNS,
     "adaptive": adaptive_table.COLUMNS,
+    "undetected": adaptive_table.COLUMNS,
     "best_detector": best_table.COLUMNS,
 }
 
@@ -88,6 +95,7 @@ def tables() -> dict[str, pd.DataFrame]:
         "roc": read(toy.roc()),
         "detection": read(toy.detection()),
         "adaptive": read(toy.adaptive()),
+        "undetected": read(toy.adaptive()),
     }
 
 
@@ -207,7 +215,7 @@ def test_a_model_without_an_attack_of_the_others_says_so(
 
     text = text_of(FIGURES[name](table), tmp_path / "figure.svg")
 
-    assert text.count("not attacked") == 1
+    assert text.count("nothing to compare") == 1
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -218,6 +226,41 @@ def test_toy_tables_have_the_columns_of_the_real_ones(
 
     assert set(tables[name]) <= known
     assert known - set(tables[name]) <= {"fpr_at_1", "fpr_at_5", "k", "n_targets"}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["roc", "detection"])
+def test_few_adversaries_are_counted_and_not_drawn(
+    name: str, tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    few = tables[name]["attack"] == "genetic"
+    table = tables[name].assign(n_adversaries=tables[name]["n_adversaries"].mask(few, 9))
+    look = detection_panels.detector_looks(table)
+
+    figure = FIGURES[name](table)
+
+    ax = panel(figure, "promoters", "cnn", "genetic", "against natural mutants")
+    assert [text.get_text() for text in ax.texts] == ["n = 9: not drawn"]
+    assert not ax.lines and not ax.collections
+    other = panel(figure, "promoters", "cnn", "random", "against natural mutants")
+    assert drawn(other, look["kmer"])
+    text = text_of(figure, tmp_path / "figure.svg")
+    assert text.count("n = 9: not drawn") == text.count("n = 9 successful attacks") == 2
+    table = table.assign(n_adversaries=10)
+    assert "not drawn" not in text_of(FIGURES[name](table), tmp_path / "whole.svg")
+
+
+@pytest.mark.parametrize("name", ["roc", "detection"])
+def test_random_features_are_drawn_where_there_are_no_others_and_named(
+    name: str, tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables[name].query("arm == 'expression' and attack == 'fimba'")
+    random = table.assign(features="random", importance="none", values="uniform", targets="none")
+
+    text = text_of(FIGURES[name](random), tmp_path / "figure.svg")
+
+    assert text.count("random features") == text.count("FIMBA to random values") == 2
+    assert "random features" not in text_of(FIGURES[name](table), tmp_path / "usual.svg")
 
 
 @pytest.mark.parametrize("name", ["roc", "detection", "adaptive"])
@@ -378,7 +421,7 @@ def test_one_severity_and_successful_adversaries_are_drawn(
     assert len(lines) == own["detector"].nunique()
     assert all(np.asarray(line.get_ydata())[-1] == 1 for line in lines)
     text = text_of(detection_scores.roc(own.assign(adversaries="all")), tmp_path / "figure.svg")
-    assert "all attacks, k = 2,881" in text
+    assert "n = 70 all attacks" in text
 
 
 # AUROC by severity ------------------------------------------------------------------
@@ -423,6 +466,24 @@ def test_severities_of_edits_are_categories_and_all_is_the_last(
     assert line.get_linestyle() == "None"
 
 
+@pytest.mark.filterwarnings("error")
+def test_points_of_few_adversaries_are_left_out_and_not_joined_across(
+    tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables["detection"].query("attack == 'vae' and model == 'cnn' and seed == 'all'")
+    few = table["severity"] == "200"
+    table = table.assign(n_adversaries=table["n_adversaries"].mask(few, 9))
+    look = detection_panels.detector_looks(table)
+
+    figure = detection_scores.detectability(table)
+
+    line = xy(drawn(figure.axes[0], look["vae"]))
+    assert np.flatnonzero(np.isnan(line[:, 1])).tolist() == [2]
+    assert len(line) == 5
+    assert len(segments(figure.axes[0], look["vae"].colour)) == 4
+    assert "n = 30 to 70 successful" in text_of(figure, tmp_path / "figure.svg")
+
+
 def test_where_nothing_succeeds_all_attacked_samples_are_drawn(
     tables: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -462,31 +523,75 @@ def test_points_are_joined_along_the_penalty_with_both_intervals(
 
     own = tables["adaptive"].query("model == 'random_forest' and seed == 'all'")
     assert own["detector"].nunique() == 6
+    shifts = set()
     for detector, rows in own.groupby("detector"):
         how, rows = look[str(detector)], rows.sort_values("penalty")
-        assert xy(drawn(ax, how)) == pytest.approx(rows[["detected_at_5", "success"]].to_numpy())
+        line, expected = xy(drawn(ax, how)), rows[["detected_at_5", "success"]].to_numpy()
+        assert line[:, 0] == pytest.approx(expected[:, 0])
+        # Lines stand a little apart, each as a whole.
+        shift = line[0, 1] - expected[0, 1]
+        assert line[:, 1] == pytest.approx(expected[:, 1] + shift)
+        assert abs(shift) <= 0.1
+        shifts.add(round(shift, 6))
         crosses = segments(ax, how.colour)
         for row in rows.itertuples():
-            for line in (
-                (row.detected_at_5, row.success_low, row.detected_at_5, row.success_high),
-                (row.detected_at_5_low, row.success, row.detected_at_5_high, row.success),
+            low, y, high = (end + shift for end in (row.success_low, row.success, row.success_high))
+            for ends in (
+                (row.detected_at_5, low, row.detected_at_5, high),
+                (row.detected_at_5_low, y, row.detected_at_5_high, y),
             ):
-                assert tuple(np.round(line, 6).tolist()) in crosses
-        ends = [
-            line for line in ax.lines
-            if line.get_color() == how.colour and len(xy(line)) == 1
+                assert np.abs(np.array([*crosses]) - ends).max(axis=1).min() < 2e-6
+        marks = [
+            mark for mark in ax.lines
+            if mark.get_color() == how.colour and len(xy(mark)) == 1
         ]  # fmt: skip
-        assert [line.get_markerfacecolor() for line in ends] == [how.colour, "white"]
-        expected = rows[["detected_at_5", "success"]].to_numpy()[[0, -1]]
-        assert np.vstack([xy(line) for line in ends]) == pytest.approx(expected)
+        assert [mark.get_markerfacecolor() for mark in marks] == [how.colour, "white"]
+        assert marks[0].get_markersize() > 1.5 * marks[1].get_markersize()
+        assert np.vstack([xy(mark) for mark in marks]) == pytest.approx(line[[0, -1]])
+    assert len(shifts) == 6
 
 
-def test_grey_curves_join_equal_undetected_success(figures: dict[str, Figure]) -> None:
-    curves = [line for line in figures["adaptive"].axes[0].lines if line.get_linestyle() == ":"]
-    curves = [xy(line) for line in curves if line.get_color() == style.GREY]
+def near(table: pd.DataFrame) -> pd.DataFrame:
+    """Give an attack that is hardly detected, and hardly ever fails."""
+    return table.assign(
+        detected_at_5=table["detected_at_5"] / 10, success=0.9 + table["success"] / 10
+    )
 
-    hidden = [np.unique(((1 - x) * y).round(9)).tolist() for x, y in (line.T for line in curves)]
-    assert hidden == [[0.25], [0.5], [0.75]]
+
+def test_axes_show_the_points_of_a_line_alone_and_all_of_them(
+    tables: dict[str, pd.DataFrame],
+) -> None:
+    table = tables["adaptive"]
+    few = table["arm"] == "expression"
+    table = pd.concat([near(table[few]), table[~few]])
+
+    figure = detection_tradeoff.tradeoff(table)
+
+    one, other = (panel(figure, "tcga", model) for model in ("cnn", "random_forest"))
+    wide = panel(figure, "promoters", "cnn")
+    assert one.get_xlim() == other.get_xlim() and one.get_ylim() == other.get_ylim()
+    assert one.get_xlim()[1] < 0.15 and one.get_ylim()[0] > 0.85
+    assert wide.get_xlim()[1] > 0.3 and wide.get_ylim()[0] < 0.6
+    for ax in (one, other, wide):
+        points = np.vstack([xy(line) for line in ax.lines])
+        assert (points >= (ax.get_xlim()[0], ax.get_ylim()[0])).all()
+        assert (points <= (ax.get_xlim()[1], ax.get_ylim()[1])).all()
+        assert points.min() > -1e-9 and points.max() < 1 + 1e-9
+        for axis in (ax.xaxis, ax.yaxis):
+            ticks = np.asarray(axis.get_majorticklocs())
+            assert len(ticks) > 1 and ticks.min() > -1e-8 and ticks.max() < 1 + 1e-8
+            labels = [axis.get_major_formatter()(tick) for tick in ticks]
+            assert labels == [f"{100 * tick:.0f}%" for tick in ticks]
+
+
+def test_equal_points_are_drawn_with_room_around(tables: dict[str, pd.DataFrame]) -> None:
+    table = tables["adaptive"].assign(detected_at_5=0.0, success=1.0)
+
+    axes = [ax for ax in detection_tradeoff.tradeoff(table).axes if ax.axison]
+    assert len(axes) == 3
+    for ax in axes:
+        assert ax.get_xlim()[0] < 0 and 0.05 < ax.get_xlim()[1] < 0.2
+        assert ax.get_ylim()[1] > 1 and 0.8 < ax.get_ylim()[0] < 0.95
 
 
 @pytest.mark.filterwarnings("error")
@@ -503,17 +608,111 @@ def test_a_penalty_without_success_has_no_mark(
     assert not [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["adaptive", "undetected"])
 @pytest.mark.parametrize(
     ("success", "words"), [(0.4, "too few validation samples"), (0.0, "no success")]
 )
 def test_without_a_share_detected_the_panel_says_why(
-    success: float, words: str, tables: dict[str, pd.DataFrame], tmp_path: Path
+    success: float, words: str, name: str, tables: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
-    table = tables["adaptive"].assign(detected_at_5=np.nan, success=success)
+    unknown = dict.fromkeys(["detected_at_5", "undetected_success"], np.nan)
+    table = tables["adaptive"].assign(**unknown, success=success)
 
-    text = text_of(detection_tradeoff.tradeoff(table), tmp_path / "figure.svg")
+    text = text_of(FIGURES[name](table), tmp_path / "figure.svg")
 
     assert text.count(words) == 3
+
+
+# Undetected success -----------------------------------------------------------------
+
+
+def marks_of(ax: Axes, colour: str) -> dict[str, tuple[float, float]]:
+    """Give the marks of a detector by their faces."""
+    return {
+        str(line.get_markerfacecolor()): tuple(xy(line)[0].tolist())
+        for line in ax.lines
+        if line.get_color() == colour and line.get_marker() == "o"
+    }
+
+
+def test_the_plain_attack_stands_beside_the_best_hiding_with_intervals(
+    figures: dict[str, Figure], tables: dict[str, pd.DataFrame]
+) -> None:
+    look = detection_panels.detector_looks(tables["adaptive"])
+    for data, model in (("tcga", "cnn"), ("tcga", "random_forest"), ("promoters", "cnn")):
+        ax = panel(figures["undetected"], data, model)
+        own = tables["adaptive"].query("data == @data and model == @model and seed == 'all'")
+        order = [name for name in look if name in set(own["detector"])]
+        assert len(order) == 6
+        named = [tick.get_text() for tick in ax.get_yticklabels()]
+        words = [detection_panels.DETECTORS[name] for name in order]
+        assert named == (words if model == "cnn" else [""] * 6)
+        success = segments(ax, style.GREY)
+        for place, name in enumerate(order):
+            rows = own[own["detector"] == name]
+            plain = rows[rows["penalty"] == 0].iloc[0]
+            best = rows.loc[rows["undetected_success"].idxmax()]
+            marks = marks_of(ax, look[name].colour)
+            bars = segments(ax, look[name].colour)
+            for face, row, side in ((look[name].colour, plain, -1), ("white", best, 1)):
+                x, y = marks[face]
+                assert x == pytest.approx(row["undetected_success"])
+                assert 0.1 < side * (y - place) < 0.3
+                ends = (row["undetected_success_low"], y, row["undetected_success_high"], y)
+                assert tuple(np.round(ends, 6).tolist()) in bars
+            level = plain["success"]
+            tick = (level, place - 0.5, level, place + 0.5)
+            assert tuple(np.round(tick, 6).tolist()) in success
+
+
+def test_both_marks_are_of_the_plain_attack_where_hiding_gains_nothing(
+    tables: dict[str, pd.DataFrame],
+) -> None:
+    table = tables["adaptive"].query("detector == 'margin' and arm == 'sequence'").copy()
+    table["undetected_success"] = 0.4
+    table["undetected_success_high"] = np.where(table["penalty"] == 0, 0.5, 0.9)
+    colour = detection_panels.detector_looks(table)["margin"].colour
+
+    (ax,) = detection_tradeoff.undetected(table).axes
+
+    assert [x for x, _ in marks_of(ax, colour).values()] == [0.4, 0.4]
+    assert {round(end[2], 6) for end in segments(ax, colour)} == {0.5}
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_a_plain_attack_only_the_best_is_drawn(
+    tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables["adaptive"].query("penalty > 0")
+    look = detection_panels.detector_looks(table)
+
+    figure = detection_tradeoff.undetected(table)
+
+    text = text_of(figure, tmp_path / "figure.svg")
+    assert "plain attack" not in text and "attacker's best penalty" in text
+    assert set(marks_of(figure.axes[0], look["margin"].colour)) == {"white"}
+    assert not segments(figure.axes[0], style.GREY)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_detector_that_one_model_lacks_keeps_its_row(
+    tables: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = tables["adaptive"].query(
+        "arm == 'expression' and (model != 'cnn' or detector != 'mahalanobis')"
+    )
+    look = detection_panels.detector_looks(table)
+
+    figure = detection_tradeoff.undetected(table)
+
+    text_of(figure, tmp_path / "figure.svg")
+    one, other = (panel(figure, "tcga", model) for model in ("cnn", "random_forest"))
+    assert "Mahalanobis" in [tick.get_text() for tick in one.get_yticklabels()]
+    assert not marks_of(one, look["mahalanobis"].colour)
+    for name in ("margin", "spectral"):
+        heights = [[y for _, y in marks_of(ax, look[name].colour).values()] for ax in (one, other)]
+        assert heights[0] == heights[1]
 
 
 # Seeds, captions, imports -----------------------------------------------------------
@@ -528,7 +727,7 @@ def test_all_seeds_together_are_drawn_where_a_model_has_them_else_the_first() ->
     assert detection_panels.one_seed(table)["row"].tolist() == [1, 4, 5]
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "undetected"])
 def test_captions_define_every_column_and_no_other(name: str) -> None:
     caption = (CAPTIONS / f"{name}.rst").read_text()
 

@@ -621,6 +621,54 @@ def test_curves_are_of_the_first_seed_and_the_strongest_attack(tmp_path: Path) -
     fimba = curves["0", "fimba", "20", "successful", "clean"]
     assert fimba == [(0, 0), (0, 0.5), (0.6, 0.5), (0.6, 1), (1, 1)]
     assert curves["0", "vae", "10", "successful", "clean"] == [(0, 0), (0.2, 0), (0.2, 1), (1, 1)]
+    sizes = table.groupby(["attack", "null"])[["n_natural", "n_adversaries"]].agg(set)
+    assert {key: (*row["n_natural"], *row["n_adversaries"]) for key, row in sizes.iterrows()} == {
+        ("fimba", "clean"): (5, 2),
+        ("genetic", "clean"): (3, 2),
+        ("genetic", "mutants"): (4, 2),
+        ("random", "clean"): (3, 1),
+        ("vae", "clean"): (5, 1),
+    }
+
+
+ONLY: dict[str, dict[str, Any]] = {
+    "random features": {"features": "random", "importance": "none"},
+    "permutation": {"features": "permutation"},
+    "uniform values": {"values": "uniform", "targets": "none", "t": np.nan, "target": -1},
+    "per sample": {"importance": "per_sample"},
+}
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_curves_are_of_what_there_is_and_of_shap_where_there_is_that(
+    name: str, tmp_path: Path
+) -> None:
+    rows = attacked_expression(["n0", "n1"], {"margin": [30.0, 2.5]}, **ONLY[name])
+    shap = attacked_expression(["n0"], {"margin": [0.0]}, k=5)
+
+    alone = roc_table.roc_table([toy(tmp_path, rows)], [], cards("tcga"), UPPER)
+    both = roc_table.roc_table([toy(tmp_path, rows, shap)], [], cards("tcga"), UPPER)
+
+    for column in ("features", "importance", "values", "targets", "t"):
+        assert alone[column].drop_duplicates().tolist() == pytest.approx(
+            rows[column].drop_duplicates().tolist(), nan_ok=True
+        )
+        if column != "t":
+            assert set(both[column]) == set(shap[column])
+    assert alone["n_adversaries"].unique().tolist() == [2]
+    assert alone["tpr"].tolist() == [0, 0.5, 0.5, 1, 1]
+    assert both["severity"].unique().tolist() == ["5"]
+
+
+def test_permutation_goes_before_random_features(tmp_path: Path) -> None:
+    parts = [
+        attacked_expression(["n0"], {"margin": [1.0]}, **ONLY[name])
+        for name in ("random features", "permutation")
+    ]
+
+    table = roc_table.roc_table([toy(tmp_path, *parts)], [], cards("tcga"), UPPER)
+
+    assert table["features"].unique().tolist() == ["permutation"]
 
 
 # Nothing, and mistakes --------------------------------------------------------------

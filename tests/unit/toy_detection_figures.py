@@ -111,8 +111,9 @@ def roc(models: Models = BOTH) -> pd.DataFrame:
             severity = "2881" if model["arm"] == "expression" else "all"
             rows.append(
                 pd.DataFrame({"fpr": fpr, "tpr": tpr}).assign(
-                    **model, seed="0", attack=attack, targets=targets, severity=severity,
+                    **model, **_setting(attack, targets), seed="0", severity=severity,
                     adversaries="successful", null=null, detector=detector,
+                    n_natural=180, n_adversaries=70,
                 )
             )  # fmt: skip
     return pd.concat(rows, ignore_index=True).drop(columns="leak")

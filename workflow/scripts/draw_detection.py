@@ -10,6 +10,7 @@ DRAWN = {
     "ssim": (detection_spectra.ssim, "ssim"),
     "roc": (detection_scores.roc, "roc"),
     "detectability": (detection_scores.detectability, "detection"),
+    "undetected": (detection_tradeoff.undetected, "adaptive"),
     "tradeoff": (detection_tradeoff.tradeoff, "adaptive"),
 }
 

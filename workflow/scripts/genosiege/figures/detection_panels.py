@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from genosiege.detection.options import EXPRESSION, SEQUENCE
+from genosiege.detection.tables.roc_table import SETTING
 from genosiege.figures.expression_panels import (
     FAINT,
     NARROWEST,
@@ -19,7 +20,7 @@ from genosiege.figures.expression_panels import (
     preferred,
     usual_t,
 )
-from genosiege.figures.style import Look, looks, panels, say
+from genosiege.figures.style import GREY, Look, looks, panels, say
 
 DETECTORS = {
     "spectral": "spectral distance",
@@ -41,6 +42,8 @@ TARGETS = {
 }
 NULLS = {"clean": "against natural data", "mutants": "against natural mutants"}
 MODEL = ["arm", "data", "model"]
+FEWEST = 10
+"""Least adversaries that a curve or point is drawn of: of fewer it jumps by luck."""
 
 
 class Panel(NamedTuple):
@@ -135,16 +138,13 @@ def one_seed(table: pd.DataFrame) -> pd.DataFrame:
 def main_setting(table: pd.DataFrame) -> pd.DataFrame:
     """Keep of each attack on expression what would not need further panels.
 
-    That is important features rather than random ones, one order of features for all samples,
-    interpolated or decoded values, and the share of the way that is closest to 8/9.
+    That is, of what there is, important features rather than random ones, one order of features
+    for all samples, interpolated or decoded values rather than random ones, and the share of the
+    way that is closest to 8/9.
     """
     kept = [table.iloc[:0]]
     for _, own in table.groupby([*MODEL, "attack"], sort=True):
-        for name, wanted in (
-            ("features", ("shap", "permutation")),
-            ("importance", ("global",)),
-            ("values", ("interpolated", "decoded")),
-        ):
+        for name, wanted in SETTING.items():
             if name in own:
                 own = own[own[name] == preferred(own[name], *wanted)]
         t = usual_t(own) if "t" in own else np.nan
@@ -173,6 +173,12 @@ def counts(numbers: Iterable[float]) -> str:
     """Give the sizes of groups in words: one number, or from which to which."""
     found = sorted({int(number) for number in numbers if pd.notna(number)}) or [0]
     return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
+
+
+def not_drawn(ax: Axes, numbers: Iterable[float]) -> None:
+    """Say that there are too few adversaries to draw."""
+    ax.text(0.5, 0.5, f"n = {counts(numbers)}: not drawn", transform=ax.transAxes,
+            ha="center", va="center", color=GREY)  # fmt: skip
 
 
 def values(rows: pd.DataFrame, name: str) -> tuple[NDArray[np.float64], ...]:

@@ -6,20 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.detection.operating_points import BOTH
+from genosiege.detection.options import BOTH
 from genosiege.detection.roc import roc_points
 from genosiege.detection.tables import attacks, reading
-from genosiege.detection.tables.attacks import Attacked
+from genosiege.detection.tables.attacks import ATTACK, GROUP, Attacked
 from genosiege.detection.tables.reading import PLACE, Scored
 from genosiege.expression.tables.reading import Cards
 
 COLUMNS = [
-    *PLACE, "attack", "targets", "severity", "adversaries", "null", "detector", "fpr", "tpr",
+    *PLACE, *ATTACK, *GROUP, "detector", "n_natural", "n_adversaries", "fpr", "tpr",
 ]  # fmt: skip
 
-FEATURES = "shap"
-VALUES = ("interpolated", "decoded")
-"""The settings on expression that are drawn: FIMBA with all its parts, and with the VAE."""
+SETTING = {
+    "features": ("shap", "permutation", "random"),
+    "importance": ("global", "per_sample", "none"),
+    "values": ("interpolated", "decoded", "uniform"),
+}
+"""Which setting of an attack on expression is drawn, of those there are: the first of these."""
 
 
 def roc_table(
@@ -40,8 +43,8 @@ def roc_table(
     pandas.DataFrame
         Columns as in the caption `workflow/report/roc.rst`. Of each model the first seed, of each
         attack the largest severity (of sequences all edits): the adversaries that flip, or all
-        where none does. Of expression features by SHAP values, a global order before one per
-        sample, and the longest way.
+        where none does. Of each attack on expression the first of `SETTING` that there is, and
+        the longest way.
 
     Raises
     ------
@@ -66,36 +69,36 @@ def roc_table(
 def _shown(groups: Sequence[Attacked]) -> list[Attacked]:
     """Choose a group for each attack, kind of targets and null; some have none."""
     best: dict[tuple[str, ...], Attacked] = {}
-    for group in groups:
-        columns = group.columns
-        # Attacks on sequences have neither.
-        if (columns["features"], columns["values"]) != ("", "") and (
-            columns["features"] != FEATURES or columns["values"] not in VALUES
-        ):
-            continue
-        if not len(group.adversaries) or not len(group.natural):
-            continue
-        key = (columns["attack"], columns["targets"], columns["null"])
-        if key not in best or _rank(group) > _rank(best[key]):
-            best[key] = group
+    known = [group for group in groups if len(group.adversaries) and len(group.natural)]
+    for attack in dict.fromkeys(group.columns["attack"] for group in known):
+        for group in _of_one_setting([one for one in known if one.columns["attack"] == attack]):
+            key = (attack, group.columns["targets"], group.columns["null"])
+            if key not in best or _rank(group) > _rank(best[key]):
+                best[key] = group
     return list(best.values())
 
 
-def _rank(group: Attacked) -> tuple[bool, bool, float, float]:
+def _of_one_setting(groups: list[Attacked]) -> list[Attacked]:
+    """Keep what has the preferred setting; attacks on sequences have none."""
+    for name, wanted in SETTING.items():
+        found = {group.columns[name] for group in groups}
+        chosen = next((value for value in wanted if value in found), min(found))
+        groups = [group for group in groups if group.columns[name] == chosen]
+    return groups
+
+
+def _rank(group: Attacked) -> tuple[bool, float, float]:
     columns = group.columns
     return (
         columns["adversaries"] == attacks.SUCCESSFUL,
-        columns["importance"] in ("", "global"),
         attacks.order(columns["severity"]),
         columns["t"] if columns["importance"] else 0.0,
     )
 
 
 def _curves(scored: Scored, group: Attacked) -> list[dict[str, Any]]:
-    shared = reading.of_place(scored.place) | {
-        name: group.columns[name]
-        for name in ("attack", "targets", "severity", "adversaries", "null")
-    }
+    shared = reading.of_place(scored.place) | group.columns
+    shared |= {"n_natural": len(group.natural), "n_adversaries": len(group.adversaries)}
     rows = []
     for detector in scored.detectors:
         scale = scored.scale(detector)
