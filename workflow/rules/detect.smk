@@ -223,7 +223,7 @@ rule draw_detection:
         ssim=detection_figure("ssim", "SSIM against its nulls", "ssim_figure"),
         roc=detection_figure("roc", "ROC", "roc_figure"),
         undetected=detection_figure(
-            "undetected", "What an attacker keeps", "undetected_figure"
+            "undetected", "Undetected success", "undetected_figure"
         ),
         detectability=detection_figure(
             "detectability", "Detectors", "detectability_figure"
