@@ -1,6 +1,7 @@
 """Scores of detectors as the files of both arms hold them, by hand or drawn at random."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from genosiege import files
+from genosiege.detection.options import UPPER
+from genosiege.detection.tables import adaptive_table, detection_table
 
 T = 8 / 9
 SETTING = {
@@ -111,3 +114,62 @@ def simulated(
         scores = {"mahalanobis": rng.normal(shift, 1, n), "margin": rng.normal(size=n)}
         parts.append(attacked_expression(ids, scores, k=k, flipped=np.arange(n) % 2 == 0))
     return put(root, parts, seed=seed)
+
+
+# High scores alone are suspicious here, so that all can be worked out from ranks.
+tabulate = partial(detection_table.detection_table, tails=UPPER)
+tabulate_adaptive = partial(adaptive_table.adaptive_table, tails=UPPER)
+
+# 20 validation samples: the threshold of 5 % is 19, that of 1 % is not attained.
+VALIDATION = {"margin": np.arange(20.0)}
+# One of 5 natural samples above it.
+NATURAL = {"margin": [1.0, 2.0, 3.0, 4.0, 25.0]}
+
+
+def toy(root: Path, *parts: pd.DataFrame, seed: int = 0) -> str:
+    return put(root, [natural_expression(VALIDATION, NATURAL), *parts], seed=seed)
+
+
+def only(table: pd.DataFrame, **values: Any) -> "pd.Series[Any]":
+    for name, value in values.items():
+        table = table[table[name] == value]
+    ((_, row),) = table.iterrows()
+    return row
+
+
+def sequence_file(root: Path, seed: int = 0) -> str:
+    return put(
+        root,
+        [
+            sequences("validation", [f"dev:{i}" for i in range(20)], {"kmer": np.arange(20.0)}),
+            sequences("natural", ["a", "b", "c"], {"kmer": [0.0, 1.0, 2.0]}),
+            sequences(
+                "adversary", ["a", "b", "c"], {"kmer": [1.5, 30.0, 40.0]},
+                n_edits=[1, 3, 9], flipped=[True, False, True],
+            ),
+            sequences("mutant", ["a", "b", "c"], {"kmer": [9.0, 31.0, 8.0]}, n_edits=[1, 3, 9]),
+            sequences("mutant", ["a", "b", "c"], {"kmer": [9.0, 29.0, 50.0]}, n_edits=[1, 3, 9],
+                      copy=2),
+            sequences("adversary", ["a"], {"kmer": [5.0]}, attack="random", n_edits=2),
+        ],
+        arm="sequence", data="prom", model="cnn", seed=seed,
+    )  # fmt: skip
+
+
+def adaptive_file(root: Path, seed: int = 0, few: bool = False) -> str:
+    names = [f"n{i}" for i in range(4)]
+    flips = [True, True, True, False]
+    validation = {"margin": np.arange(10.0 if few else 20.0)}
+    return put(
+        root,
+        [
+            adaptive("validation", [f"v{i}" for i in range(len(validation["margin"]))], validation),
+            adaptive("natural", names, {"margin": [0.0, 1.0, 2.0, 25.0]}),
+            adaptive("attacked", names, {"margin": [30.0, 40.0, 19.0, 50.0]}, flipped=flips,
+                     suspicion=[1.0, 2.0, 3.0, 90.0], l0=[1.0, 2.0, 6.0, 90.0]),
+            adaptive("attacked", names, {"margin": [3.0, 40.0, 2.0, 0.0]}, flipped=flips,
+                     penalty=1.0),
+            adaptive("attacked", names, {"margin": [0.0] * 4}, flipped=False, penalty=2.0),
+        ],
+        "adaptive.parquet", seed=seed,
+    )  # fmt: skip
