@@ -31,8 +31,8 @@ demo: $(STAMP)  ## simulated promoters and expression, small models, attacks, a 
 	@echo
 	@echo "Made: simulated promoters, a small DNABERT-2 and a CNN, attacks on both, certificates,"
 	@echo "two rounds of adversarial training with a control; simulated tumours and COVID-19 cells,"
-	@echo "five models of expression, FIMBA, an autoencoder that evades and poisons; tables"
-	@echo "(results/demo/tables/) and figures (results/demo/figures/)."
+	@echo "five models of expression, FIMBA, an autoencoder that evades and poisons; detectors, and"
+	@echo "who evades them; tables (results/demo/tables/) and figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 
 test: $(STAMP)  ## all tests that need no real data
@@ -47,7 +47,8 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	    echo "$$overlay"; \
 	    $(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$overlay" || exit 1; \
 	done
-	@echo "Look at results/*/tables/attacks.csv, verdict.csv and fimba.csv, and at results/*/figures/."
+	@echo "Look at results/*/tables/attacks.csv, verdict.csv, fimba.csv and best_detector.csv, and at"
+	@echo "results/*/figures/."
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py
