@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
@@ -187,7 +188,9 @@ def test_an_arm_can_be_left_out(run):
 
 
 def test_a_classifier_without_errors_has_no_natural_error_to_be_compared_with(tmp_path):
-    rows = [f"{i % 2}," + ",".join([str(50 * (i % 2) + i / 100)] * 8) for i in range(60)]
+    # Classes far apart, genes that vary on their own.
+    values = np.random.default_rng(0).normal(50 * (np.arange(60) % 2)[:, None], 1, (60, 8)).round(3)
+    rows = [f"{i % 2}," + ",".join(map(str, row)) for i, row in enumerate(values)]
     (tmp_path / "mine.csv").write_text("\n".join(["label," + ",".join("ABCDEFGH"), *rows]) + "\n")
     config = changed(sequence=[], adaptive={"penalties": []})
     config["run"] |= {"tasks": [], "encoders": [], "datasets": ["mine"], "models": [MODELS[0]]}

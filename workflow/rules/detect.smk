@@ -62,7 +62,7 @@ rule detect_expression:
         runtime=480,
     params:
         fimba=moving_options("values", "k", "t"),
-        evasion=evasion_options,
+        evasion=decoding_options,
         detection=expression_detectors,
         fraction=largest_fraction,
     script:

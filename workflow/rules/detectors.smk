@@ -76,6 +76,12 @@ def moving_options(*more):
     return options
 
 
+def decoding_options(wildcards):
+    """Give the options that decide how an autoencoder's values are moved to."""
+    names = moving_options("values", "k", "t")(wildcards)
+    return {name: evasion_options(wildcards)[name] for name in names}
+
+
 def largest_fraction(wildcards):
     """Give the per cent of train that the detectors' autoencoder saw; 0 where there is none."""
     return max(config["vae"]["fractions"], default=0)
