@@ -184,18 +184,16 @@ rule make_detection_tables:
         sequence_spectra=detected_baselines("spectra.parquet"),
         code=code("make_detection_tables"),
     output:
+        # Thousands of rows each: for programs, not for pages.
         detection=csv_file("detection", "Detection", "Detectors"),
-        detection_page=page("detection", "Detection", "Detectors"),
+        roc=csv_file("roc", "Detection", "ROC"),
+        spectra=csv_file("spectra", "Detection", "Spectra"),
         best_detector=csv_file("best_detector", "Detection", "Best detector"),
         best_detector_page=page("best_detector", "Detection", "Best detector"),
         adaptive=csv_file("adaptive", "Detection", "Adaptive attacker"),
         adaptive_page=page("adaptive", "Detection", "Adaptive attacker"),
-        roc=csv_file("roc", "Detection", "ROC"),
-        roc_page=page("roc", "Detection", "ROC"),
         ssim=csv_file("ssim", "Detection", "SSIM against its nulls"),
         ssim_page=page("ssim", "Detection", "SSIM against its nulls"),
-        spectra=csv_file("spectra", "Detection", "Spectra"),
-        spectra_page=page("spectra", "Detection", "Spectra"),
     log:
         "<logs>/make_detection_tables.log",
     conda:

@@ -26,4 +26,4 @@ with runtime.script(snakemake.log[0]):
         "ssim": ssim_table.ssim_table(given.ssim, cards),
         "spectra": spectra_table.spectra_table(given.expression_spectra, given.sequence_spectra),
     }
-    report_tables.write(tables, snakemake.output)
+    report_tables.write(tables, snakemake.output, without_page=("detection", "roc", "spectra"))
