@@ -248,12 +248,6 @@ def test_schema_errors_are_reworded(config, line):
     assert configuration.reworded(error) == line
 
 
-def test_any_other_error_still_ends_in_one_line():
-    line = configuration.reworded(ValueError("first\n  second"))
-
-    assert line == "config: first second; correct the configuration."
-
-
 def test_the_kinds_in_dna_space_are_those_with_a_search():
     assert attacks.KINDS == configuration.DNA_KINDS
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from refusals import refusal
-from snakemake.utils import validate
 
-from genosiege import configuration, expression_configuration
+from genosiege import configuration, expression_configuration, schema
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +16,7 @@ def filled(repository: Path) -> dict[str, Any]:
     """The configuration of the demo's expression arm, with all defaults."""
     config = yaml.safe_load((repository / "config/config.yaml").read_text())
     config["run"] |= {"tasks": [], "encoders": [], "datasets": ["tcga"]}
-    validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
+    schema.validate(config, repository / "workflow/schemas/config.schema.yaml")
     return config
 
 

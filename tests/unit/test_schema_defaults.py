@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from snakemake.utils import validate
 
-from genosiege import workflow_code
+from genosiege import schema, workflow_code
 from genosiege.data import simulate, simulate_expression
 from genosiege.detection.options import Detection
 from genosiege.expression import datasets, models
@@ -36,7 +35,7 @@ def filled(repository: Path) -> dict[str, Any]:
         },
         "models": {kind: {"kind": kind} for kind in workflow_code.MODEL_MODULES},
     }
-    validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
+    schema.validate(config, repository / "workflow/schemas/config.schema.yaml")
     return config
 
 
@@ -89,10 +88,17 @@ def test_pretraining_has_a_seed_and_the_options_of_training_but_patience(filled)
     assert filled["encoders"]["scratch"]["pretraining"] == {"seed": 0, **training}
 
 
+def test_entries_share_no_default(filled):
+    training = [filled["encoders"][name]["training"] for name in ("cnn", "scratch")]
+    training[0]["epochs"] = 99
+
+    assert training[1]["epochs"] != 99
+
+
 def test_null_switches_the_search_for_the_smallest_k_off(repository):
     config = {"run": {"tasks": ["a"]}, "fimba": {"smallest_k": None}}
 
-    validate(config, str(repository / "workflow/schemas/config.schema.yaml"))
+    schema.validate(config, repository / "workflow/schemas/config.schema.yaml")
 
     assert config["fimba"]["smallest_k"] is None
 

@@ -51,13 +51,13 @@ rule attack_shard:
         runtime=1440,
     params:
         encoder=encoder_entry,
-        attack=lookup("attacks/{attack}", within=config),
-        constraints=lookup("constraints", within=config),
+        attack=setting("attacks/{attack}"),
+        constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,
         compute=oracle_options,
         n_shards=shards,
-        shard_size=lookup("compute/shard_size", within=config),
+        shard_size=setting("compute/shard_size"),
     script:
         "../scripts/attack_shard.py"
 
@@ -84,10 +84,10 @@ rule rescore:
         runtime=60,
     params:
         encoder=encoder_entry,
-        attack=lookup("attacks/{attack}", within=config),
-        constraints=lookup("constraints", within=config),
+        attack=setting("attacks/{attack}"),
+        constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/rescore.py"

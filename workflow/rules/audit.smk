@@ -24,8 +24,8 @@ rule certify:
         runtime=1440,
     params:
         encoder=encoder_entry,
-        certify=lookup("certify", within=config),
-        constraints=lookup("constraints", within=config),
+        certify=setting("certify"),
+        constraints=setting("constraints"),
         tss_index=tss_index,
         compute=exact_oracle_options,
     script:
@@ -52,7 +52,7 @@ rule transfer:
         runtime=60,
     params:
         encoder=encoder_entry,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/transfer.py"
 
@@ -79,8 +79,8 @@ rule latent_attack:
         runtime=240,
     params:
         encoder=encoder_entry,
-        attack=lookup("attacks/{attack}", within=config),
-        batch_size=lookup("compute/batch_size", within=config),
+        attack=setting("attacks/{attack}"),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/latent_attack.py"
 

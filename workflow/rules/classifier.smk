@@ -25,7 +25,7 @@ rule train_encoder:
         runtime=240,
     params:
         encoder=scratch_entry,
-        n_classes=lookup("tasks/{task}/n_classes", within=config),
+        n_classes=setting("tasks/{task}/n_classes"),
     script:
         "../scripts/train_encoder.py"
 
@@ -79,8 +79,8 @@ rule embed:
         runtime=480,
     params:
         encoder=encoder_entry,
-        n_classes=lookup("tasks/{task}/n_classes", within=config),
-        batch_size=lookup("compute/batch_size", within=config),
+        n_classes=setting("tasks/{task}/n_classes"),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/embed.py"
 
@@ -106,8 +106,8 @@ rule fine_tune:
         runtime=480,
     params:
         encoder=encoder_entry,
-        training=lookup("encoders/{encoder}/training", within=config),
-        n_classes=lookup("tasks/{task}/n_classes", within=config),
+        training=setting("encoders/{encoder}/training"),
+        n_classes=setting("tasks/{task}/n_classes"),
     script:
         "../scripts/fine_tune.py"
 
@@ -136,6 +136,6 @@ rule evaluate:
         runtime=60,
     params:
         encoder=encoder_entry,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/evaluate.py"

@@ -2,10 +2,8 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 
@@ -17,6 +15,7 @@ from genosiege import (
     defences,
     detection_configuration,
     expression_configuration,
+    schema,
     workflow_code,
 )
 from genosiege.data import download
@@ -29,21 +28,13 @@ SEQUENCE = "<results>/sequence/{task}/{encoder}"
 
 def checked(config):
     """Fill the defaults in; end with one line where the configuration is wrong."""
-    schema = "../schemas/config.schema.yaml"
     try:
-        try:
-            validate(config, schema)
-        except AttributeError:
-            # The defaults of a section are filled in before its type is checked.
-            validate(config, schema, set_default=False)
-            raise
+        schema.validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
         configuration.normalise(config)
         configuration.check(config)
         defences.check(config)
         expression_configuration.check(config)
         detection_configuration.check(config)
-    except WorkflowError as error:
-        sys.exit(f"Error: {configuration.reworded(error.__context__ or error)}")
     except InputError as error:
         sys.exit(f"Error: {error}")
 
@@ -67,9 +58,35 @@ wildcard_constraints:
     fraction="[0-9]+",
 
 
+# A rule's settings --------------------------------------------------------------------
+
+REQUIRED = object()
+
+
+def setting(path, default=REQUIRED):
+    """Give one entry of the configuration; where `{wildcards}` are in the path, a function.
+
+    Snakemake's own `lookup` walks through the whole configuration at each call: milliseconds
+    for each parameter of each of thousands of jobs.
+    """
+    keys = path.split("/")
+
+    def value(wildcards):
+        found = config
+        for key in keys:
+            name = key.format(**wildcards)
+            if default is not REQUIRED and name not in (found or {}):
+                return default
+            found = found[name]
+        return found
+
+    return value if "{" in path else value({})
+
+
 # The code of a rule -------------------------------------------------------------------
 
 
+@cache
 def code(script, *modules):
     """List a script, the named library modules and all they import of the library.
 

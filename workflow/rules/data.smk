@@ -21,8 +21,8 @@ rule download_task:
         mem_mb=1000,
         runtime=60,
     params:
-        source=lookup("tasks/{task}/source", within=config),
-        rows=lookup("tasks/{task}/rows/{split}", within=config, default=None),
+        source=setting("tasks/{task}/source"),
+        rows=setting("tasks/{task}/rows/{split}", None),
     script:
         "../scripts/download_task.py"
 
@@ -49,12 +49,12 @@ rule prepare_task:
         mem_mb=2000,
         runtime=10,
     params:
-        n_classes=lookup("tasks/{task}/n_classes", within=config),
-        ambiguous=lookup("tasks/{task}/ambiguous", within=config),
-        split=lookup("tasks/{task}/split", within=config),
-        leakage=lookup("tasks/{task}/leakage", within=config),
-        train_samples=lookup("sampling/train_samples", within=config),
-        eval_samples=lookup("sampling/eval_samples", within=config),
+        n_classes=setting("tasks/{task}/n_classes"),
+        ambiguous=setting("tasks/{task}/ambiguous"),
+        split=setting("tasks/{task}/split"),
+        leakage=setting("tasks/{task}/leakage"),
+        train_samples=setting("sampling/train_samples"),
+        eval_samples=setting("sampling/eval_samples"),
         names=own_names,
     script:
         "../scripts/prepare_task.py"
@@ -75,7 +75,7 @@ rule fetch_encoder:
         mem_mb=4000,
         runtime=120,
     params:
-        source=lookup("encoders/{encoder}/source", within=config),
+        source=setting("encoders/{encoder}/source"),
     script:
         "../scripts/fetch_encoder.py"
 
@@ -96,7 +96,7 @@ rule download_expression:
         mem_mb=1000,
         runtime=240,
     params:
-        source=lookup("datasets/{dataset}/{part}", within=config),
+        source=setting("datasets/{dataset}/{part}"),
     script:
         "../scripts/download_expression.py"
 

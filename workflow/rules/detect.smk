@@ -29,7 +29,7 @@ rule compare_spectra:
         runtime=240,
     params:
         fimba=moving_options("values", "k", "t"),
-        ssim=lookup("detection/ssim", within=config),
+        ssim=setting("detection/ssim"),
     script:
         "../scripts/compare_spectra.py"
 
@@ -130,9 +130,9 @@ rule detect_sequence:
     params:
         encoder=encoder_entry,
         detection=sequence_detectors,
-        constraints=lookup("constraints", within=config),
+        constraints=setting("constraints"),
         tss_index=tss_index,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/detect_sequence.py"
 
@@ -164,10 +164,10 @@ rule evade_sequence_detectors:
     params:
         encoder=encoder_entry,
         detection=adaptive_sequence,
-        constraints=lookup("constraints", within=config),
+        constraints=setting("constraints"),
         tss_index=tss_index,
         compute=oracle_options,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/evade_sequence_detectors.py"
 
@@ -203,7 +203,7 @@ rule make_detection_tables:
         mem_mb=8000,
         runtime=60,
     params:
-        tails=lookup("detection/tails", within=config),
+        tails=setting("detection/tails"),
     script:
         "../scripts/make_detection_tables.py"
 

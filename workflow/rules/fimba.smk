@@ -25,8 +25,8 @@ rule train_expression_model:
         mem_mb=8000,
         runtime=240,
     params:
-        model=lookup("models/{model}", within=config),
-        folds=lookup("fimba/folds", within=config),
+        model=setting("models/{model}"),
+        folds=setting("fimba/folds"),
         whole_groups=keeps_groups_whole,
     script:
         "../scripts/train_expression_model.py"
@@ -85,7 +85,7 @@ rule fimba:
         mem_mb=8000,
         runtime=480,
     params:
-        fimba=lookup("fimba", within=config),
+        fimba=setting("fimba"),
     script:
         "../scripts/fimba.py"
 
@@ -144,7 +144,7 @@ rule evade:
         runtime=240,
     params:
         fimba=evasion_options,
-        fractions=lookup("vae/fractions", within=config),
+        fractions=setting("vae/fractions"),
     script:
         "../scripts/evade.py"
 
@@ -175,7 +175,7 @@ rule poison:
         runtime=480,
     params:
         poisoning=section_options("poisoning"),
-        fractions=lookup("vae/fractions", within=config),
+        fractions=setting("vae/fractions"),
     script:
         "../scripts/poison.py"
 

@@ -54,7 +54,7 @@ rule harden:
     params:
         encoder=encoder_entry,
         hardening=round_options,
-        constraints=lookup("constraints", within=config),
+        constraints=setting("constraints"),
         tss_index=tss_index,
     script:
         "../scripts/harden.py"
@@ -81,7 +81,7 @@ rule replay:
         runtime=60,
     params:
         encoder=encoder_entry,
-        batch_size=lookup("compute/batch_size", within=config),
+        batch_size=setting("compute/batch_size"),
     script:
         "../scripts/transfer.py"
 

@@ -89,7 +89,7 @@ rule interpret:
         runtime=30,
     params:
         tss_index=tss_indices(),
-        constraints=lookup("constraints", within=config),
+        constraints=setting("constraints"),
         kinds=attack_kinds(),
     script:
         "../scripts/interpret.py"

@@ -220,16 +220,14 @@ def reworded(error: Any) -> str:
 
     Parameters
     ----------
-    error : jsonschema.ValidationError or Exception
-        What Snakemake's `validate` failed with.
+    error : jsonschema.ValidationError
+        What the validation failed with.
 
     Returns
     -------
     str
         `config, place, value: what is wrong; what to do.`
     """
-    if not hasattr(error, "validator"):
-        return f"config: {' '.join(str(error).split())}; correct the configuration."
     where = ", ".join(filter(None, ["config", place(error.absolute_path)]))
     value = error.instance
     limit = error.validator_value
