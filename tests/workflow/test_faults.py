@@ -73,6 +73,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 
 
 def start(folder: Path, checkout: Path) -> subprocess.Popen[bytes]:
+    """Begin a call in a process group of its own, which its jobs belong to."""
     return subprocess.Popen(
         snakemake(folder, CONFIG, TABLE, root=checkout),
         cwd=folder,
@@ -159,3 +160,29 @@ def test_a_stopped_attack_saves_at_once(checkout, trained):
     assert not before
     assert saved(folder)
     assert "stopped by signal 15" in log(folder)
+
+
+def test_a_job_left_over_from_a_killed_call_does_not_write_into_the_next(checkout, trained):
+    folder = trained.with_name("left_over")
+    shutil.copytree(trained, folder)
+    process = start(folder, checkout)
+    wait_for(lambda: bool(saved(folder)), process)
+    process.kill()
+    process.wait(timeout=60)
+    assert alive(process.pid), "its job should go on without it"
+
+    # Another search, which ends first.
+    other = copy.deepcopy(CONFIG)
+    other["attacks"]["genetic"] |= {"generations": 1}
+    run_workflow(folder, other, "--unlock", root=checkout, check=True)
+    run_workflow(folder, other, TABLE, root=checkout, check=True)
+    table = (folder / TABLE).read_bytes()
+
+    end = time.monotonic() + 180
+    while alive(process.pid) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert not alive(process.pid)
+    assert (folder / TABLE).read_bytes() == table
+    run = run_workflow(folder, other, TABLE, root=checkout, check=True)
+    assert "Nothing to be done" in run.stdout + run.stderr
+    assert half_written(folder) == []

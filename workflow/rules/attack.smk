@@ -32,7 +32,7 @@ rule attack_shard:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
-        motifs=motif_files,
+        motifs=MOTIFS,
         variants=variant_files,
         code=code_with("attack_shard", encoder=True, attack=True),
     output:
@@ -55,7 +55,7 @@ rule attack_shard:
         constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,
-        compute=oracle_options,
+        compute=oracle_options(),
         n_shards=shards,
         shard_size=setting("compute/shard_size"),
     script:
@@ -69,7 +69,7 @@ rule rescore:
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         shards=attack_shards,
-        motifs=motif_files,
+        motifs=MOTIFS,
         code=code_with("rescore", encoder=True, attack=True),
     output:
         table=f"{ATTACK}.parquet",

@@ -7,7 +7,7 @@ rule certify:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/test.parquet",
-        motifs=motif_files,
+        motifs=MOTIFS,
         code=code_with("certify", encoder=True),
     output:
         table=f"{STAGE}/certify.parquet",
@@ -27,7 +27,7 @@ rule certify:
         certify=setting("certify"),
         constraints=setting("constraints"),
         tss_index=tss_index,
-        compute=exact_oracle_options,
+        compute=exact_oracle_options(),
     script:
         "../scripts/certify.py"
 
@@ -93,6 +93,7 @@ rule gather_latent:
         table=f"{STAGE}/latent.parquet",
     log:
         "<logs>/gather_latent/{task}.{encoder}.seed{seed}.{stage}.log",
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1

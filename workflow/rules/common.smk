@@ -11,11 +11,13 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from genosiege import (
+    calls,
     configuration,
     defences,
     detection_configuration,
     expression_configuration,
     schema,
+    slurm_jobs,
     workflow_code,
 )
 from genosiege.data import download
@@ -27,8 +29,13 @@ SEQUENCE = "<results>/sequence/{task}/{encoder}"
 
 
 def checked(config):
-    """Fill the defaults in; end with one line where the configuration is wrong."""
+    """Fill the defaults in; end with one line where the configuration is wrong.
+
+    Also where this is a job, on a cluster, of a call that is over: before Snakemake removes the
+    files that the job would make again.
+    """
     try:
+        calls.join(Path(".snakemake/genosiege.call"))
         schema.validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
         configuration.normalise(config)
         configuration.check(config)
@@ -40,6 +47,16 @@ def checked(config):
 
 
 checked(config)
+
+
+def begin_call():
+    """Keep the jobs of earlier, killed calls from writing into this one."""
+    # Who calls without the lock wants other calls to go on.
+    if not workflow.execution_settings.lock:
+        return
+    calls.begin()
+    if "slurm" in type(workflow.executor_settings).__module__:
+        slurm_jobs.cancel_left_over(Path.cwd())
 
 
 wildcard_constraints:
@@ -285,9 +302,8 @@ def attack_seeds(wildcards):
     return [min(seeds)] if wildcards.split == "train" else seeds
 
 
-def motif_files(wildcards):
-    """List the files of further motifs; what is lost of them is counted in every mode."""
-    return config["constraints"]["motifs"]["jaspar"]
+# The files of further motifs; what is lost of them is counted in every mode.
+MOTIFS = setting("constraints/motifs/jaspar")
 
 
 def variant_files(wildcards):
@@ -301,7 +317,7 @@ def tss_index(wildcards):
     return config["tasks"][wildcards.task].get("tss_index")
 
 
-def oracle_options(wildcards):
+def oracle_options():
     """Give what the oracle of a search is made with."""
     names = ("precision", "batching", "batch_size")
     return {name: config["compute"][name] for name in names}
@@ -310,7 +326,7 @@ def oracle_options(wildcards):
 # Inputs of audit.smk ------------------------------------------------------------------
 
 
-def exact_oracle_options(wildcards):
+def exact_oracle_options():
     """Give what the oracle of a certificate is made with; its precision is always fp32."""
     names = ("batching", "batch_size")
     return {name: config["compute"][name] for name in names}

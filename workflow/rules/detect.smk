@@ -111,7 +111,7 @@ rule detect_sequence:
         dev="<results>/data/{task}/dev.parquet",
         sample=f"{SEQUENCE}/samples/test.parquet",
         attacks=detected_attacks,
-        motifs=motif_files,
+        motifs=MOTIFS,
         code=code_with("detect_sequence", encoder=True),
     output:
         table=f"{STAGE}/detection.parquet",
@@ -146,7 +146,7 @@ rule evade_sequence_detectors:
         train="<results>/data/{task}/train.parquet",
         dev="<results>/data/{task}/dev.parquet",
         sample=f"{SEQUENCE}/samples/test.parquet",
-        motifs=motif_files,
+        motifs=MOTIFS,
         code=code_with("evade_sequence_detectors", encoder=True),
     output:
         table=f"{STAGE}/adaptive.parquet",
@@ -166,7 +166,7 @@ rule evade_sequence_detectors:
         detection=adaptive_sequence,
         constraints=setting("constraints"),
         tss_index=tss_index,
-        compute=oracle_options,
+        compute=oracle_options(),
         batch_size=setting("compute/batch_size"),
     script:
         "../scripts/evade_sequence_detectors.py"

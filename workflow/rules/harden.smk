@@ -35,7 +35,7 @@ rule harden:
         encoder=encoder_files,
         sample=clean_sample,
         attacks=adversaries,
-        motifs=motif_files,
+        motifs=MOTIFS,
         code=code_with("harden", encoder=True),
     output:
         model=f"{ROUND}/model.safetensors",
@@ -95,6 +95,7 @@ rule gather_rounds:
         outcomes=f"{DEFENCE}/outcomes.parquet",
     log:
         "<logs>/gather_rounds/{task}.{encoder}.seed{seed}.{defence}.log",
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1

@@ -70,7 +70,7 @@ rule interpret:
     input:
         attacks=attack_tables(),
         certificates=certificates(),
-        motifs=config["constraints"]["motifs"]["jaspar"],
+        motifs=MOTIFS,
         code=code("interpret"),
     output:
         interpretability=csv_file(

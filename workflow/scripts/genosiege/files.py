@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genosiege import calls
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         Where to write. It is removed if the block raises.
+
+    Raises
+    ------
+    InputError
+        If a later call of the workflow has begun meanwhile, whose file `path` now is.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +47,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
         yield temporary
+        calls.check()
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

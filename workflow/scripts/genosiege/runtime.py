@@ -34,6 +34,8 @@ def script(log: str) -> Iterator[None]:
         terminal. Other exceptions leave their traceback in the log and pass on.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    # A job left over from a killed call may still be writing to the old file.
+    Path(log).unlink(missing_ok=True)
     terminal = sys.stderr
     # Line by line, so that a reader can follow a long job.
     with (

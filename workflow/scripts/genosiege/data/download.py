@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genosiege import files
+from genosiege import calls, files
 from genosiege.data import hub, transfer
 from genosiege.errors import InputError
 
@@ -323,6 +323,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        calls.check()
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)

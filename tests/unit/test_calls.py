@@ -1,0 +1,69 @@
+"""Whose turn it is: a job of a call that another has followed may write no more."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from genosiege import calls, files
+from genosiege.errors import InputError
+
+VARIABLE = "GENOSIEGE_CALL"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a working directory, seen from a process of no call."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return tmp_path / ".snakemake/genosiege.call"
+
+
+@pytest.fixture
+def left_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this process a job of a call that another has followed."""
+    calls.join(place)
+    calls.begin()
+    mine = os.environ[VARIABLE]
+    monkeypatch.delenv(VARIABLE)
+    calls.join(place)
+    calls.begin()
+    monkeypatch.setenv(VARIABLE, mine)
+
+
+def test_a_process_of_no_call_may_write(place, tmp_path):
+    calls.check()
+    files.write_json({}, tmp_path / "made.json")
+
+    assert (tmp_path / "made.json").is_file()
+
+
+def test_a_call_that_only_plans_takes_nobodys_turn(place):
+    calls.join(place)
+    calls.check()
+
+    assert not place.exists()
+
+
+def test_the_jobs_of_a_call_belong_to_it(place):
+    calls.join(place)
+    calls.begin()
+    mine = os.environ[VARIABLE]
+
+    calls.join(place)  # as a job does
+
+    assert os.environ[VARIABLE] == mine
+    calls.check()
+
+
+@pytest.mark.usefixtures("left_over")
+def test_a_job_that_was_left_over_writes_nothing(tmp_path):
+    with pytest.raises(InputError, match="left over"):
+        files.write_json({}, tmp_path / "made.json")
+
+    assert list(tmp_path.glob("*made*")) == []
+
+
+@pytest.mark.usefixtures("left_over")
+def test_a_job_that_was_left_over_does_not_even_begin(place):
+    with pytest.raises(InputError, match="left over"):
+        calls.join(place)
