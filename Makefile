@@ -11,7 +11,7 @@ DEMO := --configfile config/config.yaml config/demo.yaml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-full results bench lint unlock clean
+.PHONY: help demo test test-full test-slurm smoke-slurm results bench lint unlock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -35,11 +35,18 @@ demo: $(STAMP)  ## simulated promoters and expression, small models, attacks, a 
 	@echo "who evades them; tables (results/demo/tables/) and figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 
-test: $(STAMP)  ## all tests that need no real data
-	$(PYTEST) -m "not real"
+test: $(STAMP)  ## all tests that need neither real data nor a cluster
+	$(PYTEST) -m "not real and not slurm and not slow"
 
-test-full: $(STAMP)  ## also the tests on the real data of ../shared
-	$(PYTEST)
+test-full: $(STAMP)  ## also the long ones, those on the real data of ../shared, and on a cluster
+	$(PYTEST) -m "not slurm"
+	$(MAKE) test-slurm
+
+test-slurm: $(STAMP)  ## on a SLURM of one node that the tests start: as root, Debian's slurm-wlm, slurmdbd, mariadb-server, munge
+	pytest -m slurm tests/slurm
+
+smoke-slurm: $(STAMP)  ## the demo's every rule once on that SLURM
+	pytest -m slurm tests/slurm/test_demo.py
 
 results: $(STAMP)  ## the experiments on real data that the README quotes; can be resumed
 	@for overlay in config/results/*.yaml; do \

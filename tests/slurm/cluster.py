@@ -35,7 +35,7 @@ GRACE_SECONDS = 20
 """What a job has to save its state when a job of the partition `urgent` takes its place."""
 
 
-class CannotStart(Exception):
+class ClusterError(Exception):
     """Why there can be no cluster here, in one line."""
 
 
@@ -67,7 +67,7 @@ class Cluster:
 
         Raises
         ------
-        CannotStart
+        ClusterError
             If this is not root, a program is missing, or a SLURM runs already.
         """
         refuse_unless_possible()
@@ -90,7 +90,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs, then the recorded processes, the last one first."""
-        recorded = json.loads(self._record.read_text()) if self._record.exists() else {}
+        recorded = self._recorded()
         if "slurmctld" in recorded:
             self.call("scancel", "--user=root", check=False)
             self.call("scancel", "--user=root", "--signal=KILL", check=False)
@@ -103,9 +103,7 @@ class Cluster:
 
     def call(self, *command: str, check: bool = True) -> str:
         """Run one of SLURM's commands and give what it prints."""
-        finished = subprocess.run(
-            command, env=self.env, capture_output=True, text=True, timeout=60
-        )
+        finished = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)
         if check and finished.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {finished.stderr.strip()}")
         return finished.stdout
@@ -123,19 +121,22 @@ class Cluster:
                 stderr=handle,
                 start_new_session=True,
             )
-        recorded = json.loads(self._record.read_text()) if self._record.exists() else {}
-        self._record.write_text(json.dumps({**recorded, name: [process.pid, began(process.pid)]}, indent=2))
+        recorded = {**self._recorded(), name: [process.pid, began(process.pid)]}
+        self._record.write_text(json.dumps(recorded, indent=2))
 
     def _wait(self, ready: Callable[[], bool], name: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end or name not in self._alive():
-                raise CannotStart(f"{name} does not answer; see {self.folder}/{name}.log")
+                raise ClusterError(f"{name} does not answer; see {self.folder}/{name}.log")
             time.sleep(0.2)
 
+    def _recorded(self) -> dict[str, tuple[int, int]]:
+        """Give the process id and the start of each daemon, in the order they began in."""
+        return json.loads(self._record.read_text()) if self._record.exists() else {}
+
     def _alive(self) -> set[str]:
-        recorded = json.loads(self._record.read_text())
-        return {name for name, process in recorded.items() if is_alive(process)}
+        return {name for name, process in self._recorded().items() if is_alive(process)}
 
     def _start_munge(self) -> None:
         key = self.folder / "munge.key"
@@ -227,6 +228,7 @@ class Cluster:
             # With munge, the "password" is the socket.
             f"AccountingStoragePass={here}/munge.socket\n"
             "AccountingStorageTRES=gres/gpu\n"
+            "AccountingStoreFlags=job_comment\n"
             "JobAcctGatherType=jobacct_gather/linux\n"
             if self.accounting
             else "AccountingStorageType=accounting_storage/none\n"
@@ -237,7 +239,8 @@ SlurmctldHost={self.node}(127.0.0.1)
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-AuthInfo=socket={here}/munge.socket
+# A job that goes back into the queue waits there until its credential is surely void.
+AuthInfo=socket={here}/munge.socket,cred_expire=10
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={here}/state
@@ -304,19 +307,19 @@ StorageLoc=slurm_acct_db
 
 
 def refuse_unless_possible() -> None:
-    """Raise `CannotStart` where a cluster of our own would be impossible, or not alone."""
+    """Raise `ClusterError` where a cluster of our own would be impossible, or not alone."""
     if os.geteuid() != 0:
-        raise CannotStart("a cluster needs root; run this as root, in a container, say.")
+        raise ClusterError("a cluster needs root; run this as root, in a container, say.")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
     if missing:
-        raise CannotStart(
+        raise ClusterError(
             f"{', '.join(missing)}: not here; install slurm-wlm, slurmdbd, mariadb-server, munge."
         )
     for name in DAEMONS:
         pids = running(name)
         if pids:
-            raise CannotStart(f"{name} runs already (process {pids[0]}); stop that cluster first.")
+            raise ClusterError(f"{name} runs already (process {pids[0]}); stop that cluster first.")
 
 
 def running(name: str) -> list[int]:
@@ -385,7 +388,7 @@ def main() -> None:
     cluster = Cluster(arguments.folder, accounting=not arguments.no_accounting)
     try:
         cluster.start() if arguments.action == "start" else cluster.stop()
-    except CannotStart as error:
+    except ClusterError as error:
         sys.exit(f"Error: {error}")
     if arguments.action == "start":
         print(f"export SLURM_CONF={cluster.folder}/slurm.conf PATH={cluster.folder}/bin:$PATH")

@@ -1,0 +1,34 @@
+"""What the tests on a cluster share: the cluster, and checkouts to call from."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from calling import REPOSITORY
+from cluster import Cluster
+from submitting import Checkout, started
+
+
+# One for each file: there may be only one at a time, and one file's has no database.
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running SLURM with a database."""
+    cluster = started(tmp_path_factory.mktemp("slurm"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Make a copy of what a run needs, in which a call is typed at the root."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("checkouts") / name
+        for part in ("workflow", "config", "envs", "profiles"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
+        (folder / "slurm").symlink_to("profiles/slurm")
+        return folder
+
+    return copy

@@ -1,0 +1,97 @@
+"""Whatever happens to a run on a cluster, its tables are those of an undisturbed one."""
+
+import signal
+import subprocess
+
+import pytest
+import searching
+from submitting import assert_success, on_this_machine, result_tables
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="module")
+def undisturbed(checkout):
+    """The tables of a run on this machine, and the prepared data that all runs begin with."""
+    folder = searching.saving_often(checkout, "undisturbed")
+    assert_success(on_this_machine(folder, searching.SETTINGS))
+    tables = result_tables(folder)
+    assert len(tables) > 10
+    return tables
+
+
+@pytest.fixture
+def folder(checkout, request):
+    return searching.saving_often(checkout, request.node.name)
+
+
+def half_written(folder):
+    return [path for path in (folder / "results").rglob(".*") if path.is_file()]
+
+
+def test_a_cancelled_job_is_noticed_tried_again_and_resumed(cluster, folder, undisturbed):
+    call = searching.started(cluster, folder)
+    cluster.call("scancel", searching.search_at_work(cluster, folder))
+    said = searching.ended(call, folder)
+
+    assert "CANCELLED" in said
+    assert "resuming" in searching.logs(folder)
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
+
+
+def test_a_requeued_job_is_waited_for_and_resumed(cluster, folder, undisturbed):
+    call = searching.started(cluster, folder)
+    cluster.call("scontrol", "requeue", searching.search_at_work(cluster, folder))
+    searching.ended(call, folder)
+
+    assert "resuming" in searching.logs(folder)
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
+
+
+def test_a_job_that_makes_room_for_an_urgent_one_saves_its_state(cluster, folder, undisturbed):
+    partition = ("--set-resources", "attack_shard:slurm_partition=gpu")
+    call = searching.started(cluster, folder, *partition)
+    searching.search_at_work(cluster, folder)
+    urgent = ("--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
+    cluster.call("sbatch", *urgent)
+    searching.wait_for(lambda: "stopped by signal 15" in searching.logs(folder))
+    searching.ended(call, folder)
+
+    assert "resuming" in searching.logs(folder)
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
+
+
+def test_a_run_goes_on_when_its_node_comes_back(cluster, folder, undisturbed):
+    call = searching.started(cluster, folder)
+    searching.search_at_work(cluster, folder)
+    node = f"nodename={cluster.node}"
+    cluster.call("scontrol", "update", node, "state=down", "reason=test")
+    searching.wait_for(lambda: "down" in cluster.call("sinfo", "--noheader"))
+    cluster.call("scontrol", "update", node, "state=resume")
+    searching.ended(call, folder)
+
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
+
+
+def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, folder, undisturbed):
+    call = searching.started(cluster, folder)
+    left_over = searching.search_at_work(cluster, folder)
+    call.send_signal(signal.SIGKILL)
+    call.wait(timeout=60)
+    assert left_over in cluster.call("squeue", "--noheader", "--format=%i", "--states=running")
+
+    locked = searching.started(cluster, folder)
+    assert locked.wait(timeout=120) != 0
+    assert "--unlock" in (folder / "call.log").read_text()
+    unlock = [*searching.command(folder, searching.SETTINGS, "--unlock"), "--cores", "1"]
+    subprocess.run(unlock, cwd=folder, check=True, capture_output=True, timeout=120)
+    searching.ended(searching.started(cluster, folder), folder)
+
+    states = cluster.call("sacct", "-X", "--noheader", f"--jobs={left_over}", "--format=State")
+    assert "CANCELLED" in states
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
