@@ -31,8 +31,6 @@ CONFIG = {
     },
     "expression_hardening": {"models": ["cnn"], "rounds": 1},
     "comparison": {"models": ["cnn"]},
-    "tasks": {"simulated_promoters": {"source": {"n_train": 600, "n_dev": 120, "n_test": 120}}},
-    "encoders": {"dnabert2_small": {"pretraining": {"epochs": 2}}},
 }
 ELSEWHERE = {"fetch_encoder"}
 """Rules that the demo has no use for: its encoders are trained here."""

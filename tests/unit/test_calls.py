@@ -67,3 +67,16 @@ def test_a_job_that_was_left_over_writes_nothing(tmp_path):
 def test_a_job_that_was_left_over_does_not_even_begin(place):
     with pytest.raises(InputError, match="left over"):
         calls.join(place)
+
+
+def test_a_call_without_the_lock_works_beside_the_one_that_has_it(place, monkeypatch):
+    calls.join(place)
+    calls.begin()
+    first = os.environ[VARIABLE]
+    monkeypatch.delenv(VARIABLE)
+    calls.join(place)
+
+    calls.accompany()
+
+    calls.check()
+    assert os.environ[VARIABLE] == first

@@ -51,8 +51,9 @@ checked(config)
 
 def begin_call():
     """Keep the jobs of earlier, killed calls from writing into this one."""
-    # Who calls without the lock wants other calls to go on.
+    # Who calls without the lock wants the one that has it to go on.
     if not workflow.execution_settings.lock:
+        calls.accompany()
         return
     calls.begin()
     if "slurm" in type(workflow.executor_settings).__module__:

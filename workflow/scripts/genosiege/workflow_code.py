@@ -139,7 +139,8 @@ def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             waiting.extend(node.orelse)
         else:
-            waiting.extend(ast.iter_child_nodes(node))
+            # No expression has an import in it.
+            waiting.extend(n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.expr))
 
 
 def shard_count(known_sizes: Iterable[int | None], shard_size: int) -> int:
