@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from datetime import datetime
 
 import pytest
 import searching
@@ -51,15 +52,20 @@ def test_a_requeued_job_is_waited_for_and_resumed(cluster, folder, undisturbed):
 
 
 def test_a_job_that_makes_room_for_an_urgent_one_saves_its_state(cluster, folder, undisturbed):
+    start = f"{datetime.now():%Y-%m-%dT%H:%M:%S}"
     partition = ("--set-resources", "attack_shard:slurm_partition=gpu")
     call = searching.started(cluster, folder, *partition)
     searching.search_at_work(cluster, folder)
     urgent = ("--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
     cluster.call("sbatch", *urgent)
-    searching.wait_for(lambda: "stopped by signal 15" in searching.logs(folder))
+    searching.wait_for(lambda: "back into the queue" in searching.logs(folder))
     searching.ended(call, folder)
 
     assert "resuming" in searching.logs(folder)
+    # It failed in no attempt: the same job went on when there was room again.
+    asked = ("--partition=gpu", "--format=State", f"--starttime={start}")
+    states = cluster.call("sacct", "-X", "--noheader", *asked).split()
+    assert states == ["COMPLETED", "COMPLETED"]
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genosiege import slurm_jobs
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def script(log: str) -> Iterator[None]:
             # A cluster that takes the node back says so: what runs may save its state.
             signal.signal(signal.SIGTERM, _stop)
             yield
+        except _Stopped:
+            slurm_jobs.requeue_if_preempted()
+            raise
         except InputError as error:
             for reader in (handle, terminal):
                 reader.write(f"Error: {error}\n")
@@ -64,9 +68,13 @@ def script(log: str) -> Iterator[None]:
             raise
 
 
+class _Stopped(SystemExit):
+    """Somebody asked this process to stop; it may save its state on the way out."""
+
+
 def _stop(number: int, _frame: object) -> None:
     logging.getLogger(__name__).info("stopped by signal %d", number)
-    raise SystemExit(128 + number)
+    raise _Stopped(128 + number)
 
 
 def use(threads: int) -> None:

@@ -1,6 +1,7 @@
-"""Jobs that an earlier call of the workflow left in a SLURM cluster's queue."""
+"""The workflow's jobs in SLURM: those that an earlier call left, and those that make room."""
 
 import logging
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -24,13 +25,8 @@ def listed(folder: Path) -> list[str]:
     list of str
         Ids of jobs that wait, run or are about to end; none where SLURM does not answer.
     """
-    # %i: id, %j: name, %Z: working directory, which may hold anything and so comes last.
-    command = ["squeue", "--me", "--noheader", "--format=%i %j %Z"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    rows = [line.split(" ", 2) for line in answer.stdout.splitlines()]
+    # The working directory may hold anything and so comes last.
+    rows = [line.split(" ", 2) for line in _queue("--me", "--format=%i %j %Z")]
     return [
         row[0]
         for row in rows
@@ -58,3 +54,32 @@ def cancel_left_over(folder: Path, patience: float = 120.0) -> None:
     end = time.monotonic() + patience
     while listed(folder) and time.monotonic() < end:
         time.sleep(1)
+
+
+def requeue_if_preempted() -> None:
+    """Send this process's job back into the queue if it has to make room for another.
+
+    To be called when it has been asked to stop and has saved what it had. SLURM requeues a
+    preempted job only if it is still there when its grace time is over: one that stops by itself
+    counts as failed, and each preemption as one of its attempts.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    # One that somebody cancelled, or whose time is up, is not running any more. An interactive
+    # job in which the workflow was called by hand has another name.
+    for line in _queue(f"--jobs={job}", "--format=%T %j"):
+        state, _, name = line.partition(" ")
+        if state == "RUNNING" and name.startswith(f"{NAME_PREFIX}_"):
+            log.info("preempted: back into the queue")
+            subprocess.run(["scontrol", "requeue", job], capture_output=True, timeout=60)
+
+
+def _queue(*arguments: str) -> list[str]:
+    """Give the lines that squeue answers with; none where it does not."""
+    command = ["squeue", "--noheader", *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return answer.stdout.splitlines()
