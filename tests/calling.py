@@ -34,8 +34,9 @@ def snakemake(
         overlay.write_text(yaml.safe_dump(dict(config), sort_keys=False))
         files.append(overlay)
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "workflow/Snakefile"]
+    # As in the default profile, which another working directory has not.
     command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
-    command += ["--max-jobs-per-timespan", "1000/1m"]  # as in the default profile
+    command += ["--max-jobs-per-timespan", "1000/1m", "--max-checksum-file-size", "100000000"]
     # Last an option without values: targets may follow.
     command += ["--directory", directory, "--cores", cores, "--rerun-incomplete"]
     command += [*arguments, "--configfile", *files]

@@ -1,10 +1,12 @@
 """What the tests on a cluster share: the cluster, and checkouts to call from."""
 
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import searching
 from calling import REPOSITORY
 from cluster import Cluster
 from submitting import Checkout, started
@@ -32,3 +34,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         return folder
 
     return copy
+
+
+@pytest.fixture
+def start(cluster: Cluster) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a call of `searching` in a folder; it does not outlive the test."""
+    calls = []
+
+    def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        calls.append(searching.started(cluster, folder, *arguments))
+        return calls[-1]
+
+    yield start
+    for call in calls:
+        if call.poll() is None:
+            call.kill()
+            call.wait(timeout=60)

@@ -30,8 +30,8 @@ def half_written(folder):
     return [path for path in (folder / "results").rglob(".*") if path.is_file()]
 
 
-def test_a_cancelled_job_is_noticed_tried_again_and_resumed(cluster, folder, undisturbed):
-    call = searching.started(cluster, folder)
+def test_a_cancelled_job_is_noticed_tried_again_and_resumed(cluster, start, folder, undisturbed):
+    call = start(folder)
     cluster.call("scancel", searching.search_at_work(cluster, folder))
     said = searching.ended(call, folder)
 
@@ -41,8 +41,8 @@ def test_a_cancelled_job_is_noticed_tried_again_and_resumed(cluster, folder, und
     assert half_written(folder) == []
 
 
-def test_a_requeued_job_is_waited_for_and_resumed(cluster, folder, undisturbed):
-    call = searching.started(cluster, folder)
+def test_a_requeued_job_is_waited_for_and_resumed(cluster, start, folder, undisturbed):
+    call = start(folder)
     cluster.call("scontrol", "requeue", searching.search_at_work(cluster, folder))
     searching.ended(call, folder)
 
@@ -51,10 +51,12 @@ def test_a_requeued_job_is_waited_for_and_resumed(cluster, folder, undisturbed):
     assert half_written(folder) == []
 
 
-def test_a_job_that_makes_room_for_an_urgent_one_saves_its_state(cluster, folder, undisturbed):
-    start = f"{datetime.now():%Y-%m-%dT%H:%M:%S}"
+def test_a_job_that_makes_room_saves_its_state_and_loses_no_attempt(
+    cluster, start, folder, undisturbed
+):
+    now = f"{datetime.now():%Y-%m-%dT%H:%M:%S}"
     partition = ("--set-resources", "attack_shard:slurm_partition=gpu")
-    call = searching.started(cluster, folder, *partition)
+    call = start(folder, *partition)
     searching.search_at_work(cluster, folder)
     urgent = ("--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
     cluster.call("sbatch", *urgent)
@@ -63,39 +65,41 @@ def test_a_job_that_makes_room_for_an_urgent_one_saves_its_state(cluster, folder
 
     assert "resuming" in searching.logs(folder)
     # It failed in no attempt: the same job went on when there was room again.
-    asked = ("--partition=gpu", "--format=State", f"--starttime={start}")
+    asked = ("--partition=gpu", "--format=State", f"--starttime={now}")
     states = cluster.call("sacct", "-X", "--noheader", *asked).split()
     assert states == ["COMPLETED", "COMPLETED"]
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
 
 
-def test_a_run_goes_on_when_its_node_comes_back(cluster, folder, undisturbed):
-    call = searching.started(cluster, folder)
+def test_a_run_goes_on_when_its_node_comes_back(cluster, start, folder, undisturbed):
+    call = start(folder)
     searching.search_at_work(cluster, folder)
     node = f"nodename={cluster.node}"
     cluster.call("scontrol", "update", node, "state=down", "reason=test")
     searching.wait_for(lambda: "down" in cluster.call("sinfo", "--noheader"))
-    cluster.call("scontrol", "update", node, "state=resume")
+    # The node's own daemon may bring it back before.
+    cluster.call("scontrol", "update", node, "state=resume", check=False)
+    searching.wait_for(lambda: "down" not in cluster.call("sinfo", "--noheader"))
     searching.ended(call, folder)
 
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
 
 
-def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, folder, undisturbed):
-    call = searching.started(cluster, folder)
+def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, start, folder, undisturbed):
+    call = start(folder)
     left_over = searching.search_at_work(cluster, folder)
     call.send_signal(signal.SIGKILL)
     call.wait(timeout=60)
     assert left_over in cluster.call("squeue", "--noheader", "--format=%i", "--states=running")
 
-    locked = searching.started(cluster, folder)
+    locked = start(folder)
     assert locked.wait(timeout=120) != 0
     assert "--unlock" in (folder / "call.log").read_text()
     unlock = [*searching.command(folder, searching.SETTINGS, "--unlock"), "--cores", "1"]
     subprocess.run(unlock, cwd=folder, check=True, capture_output=True, timeout=120)
-    searching.ended(searching.started(cluster, folder), folder)
+    searching.ended(start(folder), folder)
 
     states = cluster.call("sacct", "-X", "--noheader", f"--jobs={left_over}", "--format=State")
     assert "CANCELLED" in states

@@ -15,9 +15,9 @@ def cluster(tmp_path_factory):
     cluster.stop()
 
 
-def test_a_cancelled_job_is_noticed_and_tried_again(cluster, checkout):
+def test_a_cancelled_job_is_noticed_and_tried_again(cluster, start, checkout):
     folder = searching.saving_often(checkout, "no_accounting")
-    call = searching.started(cluster, folder)
+    call = start(folder)
     cluster.call("scancel", searching.search_at_work(cluster, folder))
     said = searching.ended(call, folder)
 

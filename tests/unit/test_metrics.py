@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from genosiege import calibration
 from genosiege.errors import InputError
 from genosiege.sequence import metrics
 
@@ -45,14 +46,14 @@ def test_ece_weighs_the_gaps_of_its_bins():
     labels = np.array([0, 0, 0, 1])
 
     expected = 2 / 4 * abs(0.83 - 0.5) + 2 / 4 * abs(0.97 - 1.0)
-    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(expected)
+    assert calibration.expected_calibration_error(probabilities, labels) == pytest.approx(expected)
 
 
 def test_ece_bins_are_closed_above():
     # 0.6 = 9/15 and 0.59 share the bin (8/15, 9/15], so their errors cancel.
     probabilities = np.array([[0.6, 0.4], [0.59, 0.41]])
 
-    found = metrics.expected_calibration_error(probabilities, np.array([0, 1]))
+    found = calibration.expected_calibration_error(probabilities, np.array([0, 1]))
     assert found == pytest.approx(abs(0.595 - 0.5))
 
 

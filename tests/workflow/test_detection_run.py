@@ -157,10 +157,6 @@ def test_an_adaptive_attacker_is_less_suspicious_or_flips_less(run):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"trees": 11}, Counter(detect_expression=2, evade_expression_detectors=2)),
-        ({"kmer": 3}, Counter(detect_sequence=2, evade_sequence_detectors=2)),
-        ({"ssim": {"draws": 5}}, Counter(compare_spectra=2)),
-        ({"adaptive": {"nearest": 2}}, Counter(evade_expression_detectors=2)),
         ({"adaptive": {"query_budget": 41}}, Counter(evade_sequence_detectors=2)),
         ({"mutants": 2}, Counter(detect_sequence=2, evade_sequence_detectors=2)),
         ({"models": ["xgboost"]}, Counter()),

@@ -120,28 +120,6 @@ def test_random_features_are_the_same_for_all_models(run):
     pd.testing.assert_series_equal(forest["l2"], boosting["l2"])
 
 
-def test_other_hyper_parameters_of_a_model_rerun_its_chain_alone(run):
-    expected = Counter(dict.fromkeys((*CHAIN, *TABLES), 1))
-
-    assert plan(run, models={"xgboost": {"trees": 11}}) == expected
-    with_lists = expected + Counter(harden_expression_model=1, compare_attacks=1)
-    assert plan(run, models={"random_forest": {"trees": 11}}) == with_lists
-
-
-def test_other_settings_rerun_what_they_touch(run):
-    tables = Counter(TABLES)
-
-    assert plan(run, fimba={"k": [3]}) == Counter(fimba=2, evade=2) + tables
-    assert plan(run, vae={"latent": 3}) == Counter(train_vae=1, evade=2, poison=2) + tables
-    assert plan(run, poisoning={"rates": [10, 20]}) == Counter(poison=2) + tables
-    assert plan(run, comparison={"budget": 41}) == Counter(compare_attacks=1) + tables
-    assert plan(run, expression_hardening={"rounds": 2}) == (
-        Counter(harden_expression_model=1) + tables
-    )
-    assert plan(run, run={"models": ["xgboost"]}, expression_hardening={"models": []},
-                comparison={"models": []}) == tables  # fmt: skip
-
-
 def test_a_rule_depends_on_the_module_of_its_model_and_format_alone(run):
     output = run_workflow(run, CONFIG, "--dry-run", "--forceall", check=True).stdout
     jobs = output.split("\nrule ")

@@ -238,20 +238,6 @@ def test_other_options_of_a_round_rerun_it_and_later_ones_only(plan):
     assert plan(hardening={"learning_rate": [RATE, 0.03, RATE]}) == later_rounds(2, 1, 2)
 
 
-def test_other_options_of_a_defence_leave_the_other_alone(plan):
-    change = {ADVERSARIAL: {"kind": ADVERSARIAL, "epochs": 2}}
-    assert plan(defences=change) == later_rounds(1, 1, 1)
-
-
-def test_a_further_round_runs_alone(plan):
-    jobs = later_rounds(2, 1, ROUNDS + 1, ROUNDS + 1)
-    # The last round so far is attacked for training now.
-    jobs["rescore"] += 1
-    jobs["attack_shard"] += TRAIN_SHARDS
-
-    assert plan(hardening={"rounds": ROUNDS + 1}) == jobs
-
-
 def test_a_further_defence_runs_alone(plan):
     # The baseline has been attacked for training already.
     assert plan(run={"defences": [*DEFENCES, "mixed"]}) == later_rounds(1, 1, 1)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genosiege.errors import InputError
-from genosiege.expression.fimba_options import ALL
-from genosiege.expression.model_options import check_count, check_number, take
+from genosiege.expression.model_options import ALL, check_count, check_number, take
 
 EXPRESSION = ("spectral", "mahalanobis", "nearest_neighbours", "isolation_forest", "vae", "margin")
 """Detectors of attacked expression data."""

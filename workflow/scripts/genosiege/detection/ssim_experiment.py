@@ -14,8 +14,9 @@ from genosiege.detection.ssim import Pools, Rows
 from genosiege.errors import InputError
 from genosiege.expression import fimba, judging
 from genosiege.expression.fimba import Ranked, Rankings
-from genosiege.expression.fimba_options import ALL, Fimba
+from genosiege.expression.fimba_options import Fimba
 from genosiege.expression.judging import Predictor, Values
+from genosiege.expression.model_options import ALL
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import Targets
 

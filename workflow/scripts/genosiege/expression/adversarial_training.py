@@ -11,8 +11,9 @@ from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.expression import fimba, importance, judging, model_options, models
 from genosiege.expression.fimba import Order
-from genosiege.expression.fimba_options import ALL, Fimba, counts
+from genosiege.expression.fimba_options import Fimba, counts
 from genosiege.expression.judging import Predictor, Values
+from genosiege.expression.model_options import ALL
 from genosiege.expression.models import Model
 from genosiege.expression.samples import Samples
 from genosiege.expression.targets import Assigned, assign, opposite_targets

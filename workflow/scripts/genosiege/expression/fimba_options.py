@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genosiege.errors import InputError
-from genosiege.expression.model_options import check_count, take
+from genosiege.expression.model_options import ALL, check_count, take
 from genosiege.expression.targets import KINDS
-
-ALL = "all"
-"""Asks for as many features as there are."""
 
 _CHOICES = {
     "features": ("shap", "permutation", "random"),

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from genosiege.calibration import expected_calibration_error
 from genosiege.errors import InputError
 from genosiege.expression.models import decisions
-from genosiege.sequence.metrics import expected_calibration_error
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from genosiege.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+ALL = "all"
+"""Asks for as many features as there are."""
+
 Options = TypeVar("Options", bound="DataclassInstance")
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
 
+from genosiege.calibration import expected_calibration_error
 from genosiege.errors import InputError
 from genosiege.sequence.answers import margins
 
-N_BINS = 15
 SATURATED = 0.99
 """Largest probability above which a prediction is near its ceiling."""
 
@@ -127,32 +127,6 @@ def predictions(
             "margin": margins(logits, labels),
         }
     )
-
-
-def expected_calibration_error(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], n_bins: int = N_BINS
-) -> float:
-    """Weigh each bin's gap between confidence and accuracy by its share of the sequences.
-
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n, C)
-        Rows sum to 1.
-    labels : ndarray of int, shape (n,)
-        True classes.
-    n_bins : int
-        Number of bins of equal width on [0, 1], open below and closed above.
-
-    Notes
-    -----
-    Guo et al. (2017), On calibration of modern neural networks, ICML, equation 3.
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    # Rounded: a forest's votes often lie on the edge of a bin.
-    bins = np.clip(np.ceil(np.round(confidence * n_bins, 9)).astype(int) - 1, 0, n_bins - 1)
-    gaps = np.bincount(bins, weights=confidence - correct, minlength=n_bins)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 def _auroc(probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> float | None:
