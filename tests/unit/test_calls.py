@@ -80,3 +80,15 @@ def test_a_call_without_the_lock_works_beside_the_one_that_has_it(place, monkeyp
 
     calls.check()
     assert os.environ[VARIABLE] == first
+
+
+def test_names_that_a_killed_job_left_behind_are_removed_and_no_others(place, tmp_path):
+    digits = "0123456789abcdef" * 2
+    left_behind = [f".made.{digits}.json", f"..made.{digits}.{digits}.json"]
+    others = [f".unmade.{digits}.json", f".made.{digits}.csv", ".made.json", f"made.{digits}.json"]
+    for name in left_behind + others:
+        (tmp_path / name).touch()
+
+    files.write_json({}, tmp_path / "made.json")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"made.json", *others}

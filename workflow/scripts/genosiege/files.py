@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`, and rename it to `path` on success.
 
     The temporary name is unique for each attempt, since the orphaned child of a
-    killed workflow may still be writing its own.
+    killed workflow may still be writing its own. Names that killed attempts left behind are
+    removed.
 
     Parameters
     ----------
@@ -43,6 +45,9 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    calls.check()
+    for path in _left_behind(target):
+        path.unlink(missing_ok=True)
     # The ending stays, as some writers choose their format by it.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
@@ -51,6 +56,12 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _left_behind(target: Path) -> list[Path]:
+    """List temporary names of a file, and temporary names of these."""
+    name = rf"\.+{re.escape(target.stem)}(\.[0-9a-f]{{32}})+{re.escape(target.suffix)}"
+    return [path for path in target.parent.iterdir() if re.fullmatch(name, path.name)]
 
 
 def write_json(content: Any, path: str | os.PathLike[str]) -> None:

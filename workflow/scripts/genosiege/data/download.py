@@ -319,6 +319,8 @@ def _from_url(source: Source, name: str, url: str, target: Path, temporary: Path
 def _whole_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside `folder`, and rename it to `folder` on success."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left_behind in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 32}"):
+        shutil.rmtree(left_behind, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
