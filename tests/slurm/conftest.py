@@ -40,8 +40,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def start(cluster: Cluster) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a call of `searching` in a folder; it does not outlive the test."""
     calls = []
+    folders = set()
 
     def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        folders.add(folder)
         calls.append(searching.started(cluster, folder, *arguments))
         return calls[-1]
 
@@ -50,3 +52,5 @@ def start(cluster: Cluster) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         if call.poll() is None:
             call.kill()
             call.wait(timeout=60)
+    for folder in folders:
+        searching.end_processes_of(folder)
