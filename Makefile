@@ -4,7 +4,8 @@ PYTHON ?= python3
 CORES ?= 2
 VENV := .venv
 STAMP := $(VENV)/.installed
-SNAKEMAKE := snakemake --cores $(CORES)
+# Snakemake looks for work once per timespan and ends with one: for hundreds of jobs, seconds will do.
+SNAKEMAKE := snakemake --cores $(CORES) --max-jobs-per-timespan 1000/5s
 # A file's tests share what they have made: they stay together.
 PYTEST := pytest --numprocesses $(CORES) --dist loadfile
 DEMO := --configfile config/config.yaml config/demo.yaml
@@ -64,6 +65,7 @@ bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in t
 	python tests/bench/fimba_loop.py
 	python tests/bench/toil_reading.py
 	python tests/bench/detectors.py
+	python tests/bench/shards.py
 	@echo "Open results/bench/oracle_throughput.json for all figures."
 
 lint: $(STAMP)  ## format and static checks

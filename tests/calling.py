@@ -36,7 +36,9 @@ def snakemake(
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "workflow/Snakefile"]
     # As in the default profile, which another working directory has not.
     command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
-    command += ["--max-jobs-per-timespan", "1000/1m", "--max-checksum-file-size", "100000000"]
+    command += ["--max-checksum-file-size", "100000000"]
+    # Snakemake ends with a timespan: a minute of the profile would be one of waiting.
+    command += ["--max-jobs-per-timespan", "1000/2s"]
     # Last an option without values: targets may follow.
     command += ["--directory", directory, "--cores", cores, "--rerun-incomplete"]
     command += [*arguments, "--configfile", *files]

@@ -14,7 +14,9 @@ from cluster import Cluster, ClusterError
 Checkout = Callable[[str], Path]
 """Makes a copy of what a run needs, in a folder of this name."""
 
-POLL = ("--slurm-init-seconds-before-status-checks", "5")
+SOON = ("--max-jobs-per-timespan", "1000/2s")
+"""Snakemake ends with a timespan: a minute of the profile would be one of waiting."""
+POLL = ("--slurm-init-seconds-before-status-checks", "5", *SOON)
 """A user's default is 40 s; jobs here take seconds."""
 NO_CONDA = ("--sdm", "env-modules")
 """There is no conda channel here: every rule runs in the environment of the tests."""
@@ -56,7 +58,7 @@ def on_this_machine(
 ) -> subprocess.CompletedProcess[str]:
     """Call `snakemake --cores 2` to its end."""
     return subprocess.run(
-        command(folder, config, *arguments, "--cores", "2", base=base),
+        command(folder, config, *arguments, "--cores", "2", *SOON, base=base),
         cwd=folder,
         capture_output=True,
         text=True,
