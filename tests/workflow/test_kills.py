@@ -157,12 +157,14 @@ def jobs(call: subprocess.Popen[bytes]) -> int:
 
 def made(folder: Path) -> dict[Path, bytes]:
     """Read all that a run has made, but for logs and the times that jobs took."""
-    paths = (path for part in ("resources", "results") for path in (folder / part).rglob("*"))
-    return {
-        path.relative_to(folder): path.read_bytes()
-        for path in paths
-        if path.is_file() and not {"logs", "benchmarks"} & {*path.relative_to(folder).parts}
-    }
+    found = {}
+    for part in ("resources", "results"):
+        for place, _, names in os.walk(folder / part):
+            inside = Path(place).relative_to(folder)
+            for name in names if not {"logs", "benchmarks"} & {*inside.parts} else ():
+                with contextlib.suppress(FileNotFoundError):  # a job has just renamed or removed it
+                    found[inside / name] = (folder / inside / name).read_bytes()
+    return found
 
 
 def finished(path: Path) -> bool:
