@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import long_search
 import pytest
-import searching
 from calling import REPOSITORY
 from cluster import Cluster
 from submitting import Checkout, started
@@ -38,13 +38,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def start(cluster: Cluster) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start a call of `searching` in a folder; it does not outlive the test."""
+    """Start a call of `long_search` in a folder; it does not outlive the test."""
     calls = []
     folders = set()
 
     def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         folders.add(folder)
-        calls.append(searching.started(cluster, folder, *arguments))
+        calls.append(long_search.started(cluster, folder, *arguments))
         return calls[-1]
 
     yield start
@@ -53,4 +53,4 @@ def start(cluster: Cluster) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
             call.kill()
             call.wait(timeout=60)
     for folder in folders:
-        searching.end_processes_of(folder)
+        long_search.end_processes_of(folder)

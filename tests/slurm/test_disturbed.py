@@ -4,8 +4,8 @@ import signal
 import subprocess
 from datetime import datetime
 
+import long_search
 import pytest
-import searching
 from submitting import assert_success, on_this_machine, result_tables
 
 pytestmark = pytest.mark.slurm
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slurm
 @pytest.fixture(scope="module")
 def undisturbed(checkout):
     """The tables of a run on this machine, and the prepared data that all runs begin with."""
-    folder = searching.saving_often(checkout, "undisturbed")
-    assert_success(on_this_machine(folder, searching.SETTINGS))
+    folder = long_search.saving_often(checkout, "undisturbed")
+    assert_success(on_this_machine(folder, long_search.SETTINGS))
     tables = result_tables(folder)
     assert len(tables) > 10
     return tables
@@ -23,7 +23,7 @@ def undisturbed(checkout):
 
 @pytest.fixture
 def folder(checkout, request):
-    return searching.saving_often(checkout, request.node.name)
+    return long_search.saving_often(checkout, request.node.name)
 
 
 def half_written(folder):
@@ -32,21 +32,21 @@ def half_written(folder):
 
 def test_a_cancelled_job_is_noticed_tried_again_and_resumed(cluster, start, folder, undisturbed):
     call = start(folder)
-    cluster.call("scancel", searching.search_at_work(cluster, folder))
-    said = searching.ended(call, folder)
+    cluster.call("scancel", long_search.search_at_work(cluster, folder))
+    said = long_search.ended(call, folder)
 
     assert "CANCELLED" in said
-    assert "resuming" in searching.logs(folder)
+    assert "resuming" in long_search.logs(folder)
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
 
 
 def test_a_requeued_job_is_waited_for_and_resumed(cluster, start, folder, undisturbed):
     call = start(folder)
-    cluster.call("scontrol", "requeue", searching.search_at_work(cluster, folder))
-    searching.ended(call, folder)
+    cluster.call("scontrol", "requeue", long_search.search_at_work(cluster, folder))
+    long_search.ended(call, folder)
 
-    assert "resuming" in searching.logs(folder)
+    assert "resuming" in long_search.logs(folder)
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
 
@@ -57,13 +57,13 @@ def test_a_job_that_makes_room_saves_its_state_and_loses_no_attempt(
     now = f"{datetime.now():%Y-%m-%dT%H:%M:%S}"
     partition = ("--set-resources", "attack_shard:slurm_partition=gpu")
     call = start(folder, *partition)
-    searching.search_at_work(cluster, folder)
+    long_search.search_at_work(cluster, folder)
     urgent = ("--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
     cluster.call("sbatch", *urgent)
-    searching.wait_for(lambda: "back into the queue" in searching.logs(folder))
-    searching.ended(call, folder)
+    long_search.wait_for(lambda: "back into the queue" in long_search.logs(folder))
+    long_search.ended(call, folder)
 
-    assert "resuming" in searching.logs(folder)
+    assert "resuming" in long_search.logs(folder)
     # It failed in no attempt: the same job went on when there was room again.
     asked = ("--partition=gpu", "--format=State", f"--starttime={now}")
     states = cluster.call("sacct", "-X", "--noheader", *asked).split()
@@ -74,12 +74,12 @@ def test_a_job_that_makes_room_saves_its_state_and_loses_no_attempt(
 
 def test_a_run_goes_on_when_its_node_comes_back(cluster, start, folder, undisturbed):
     call = start(folder)
-    searching.search_at_work(cluster, folder)
+    long_search.search_at_work(cluster, folder)
     node = f"nodename={cluster.node}"
     cluster.call("scontrol", "update", node, "state=down", "reason=test")
-    searching.wait_for(lambda: "down" in cluster.call("sinfo", "--noheader"))
+    long_search.wait_for(lambda: "down" in cluster.call("sinfo", "--noheader"))
     cluster.call("scontrol", "update", node, "state=resume")
-    searching.ended(call, folder)
+    long_search.ended(call, folder)
 
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
@@ -87,7 +87,7 @@ def test_a_run_goes_on_when_its_node_comes_back(cluster, start, folder, undistur
 
 def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, start, folder, undisturbed):
     call = start(folder)
-    left_over = searching.search_at_work(cluster, folder)
+    left_over = long_search.search_at_work(cluster, folder)
     # So that it cannot end before the next call begins.
     cluster.call("scontrol", "suspend", left_over)
     call.send_signal(signal.SIGKILL)
@@ -96,9 +96,9 @@ def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, start, fold
     locked = start(folder)
     assert locked.wait(timeout=120) != 0
     assert "--unlock" in (folder / "call.log").read_text()
-    unlock = [*searching.command(folder, searching.SETTINGS, "--unlock"), "--cores", "1"]
+    unlock = [*long_search.command(folder, long_search.SETTINGS, "--unlock"), "--cores", "1"]
     subprocess.run(unlock, cwd=folder, check=True, capture_output=True, timeout=120)
-    searching.ended(start(folder), folder)
+    long_search.ended(start(folder), folder)
 
     states = cluster.call("sacct", "-X", "--noheader", f"--jobs={left_over}", "--format=State")
     assert "CANCELLED" in states

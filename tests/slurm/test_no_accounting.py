@@ -1,7 +1,7 @@
 """A site without a database: squeue alone tells what became of a job."""
 
+import long_search
 import pytest
-import searching
 from submitting import result_tables, started
 
 pytestmark = pytest.mark.slurm
@@ -16,10 +16,10 @@ def cluster(tmp_path_factory):
 
 
 def test_a_cancelled_job_is_noticed_and_tried_again(cluster, start, checkout):
-    folder = searching.saving_often(checkout, "no_accounting")
+    folder = long_search.saving_often(checkout, "no_accounting")
     call = start(folder)
-    cluster.call("scancel", searching.search_at_work(cluster, folder))
-    said = searching.ended(call, folder)
+    cluster.call("scancel", long_search.search_at_work(cluster, folder))
+    said = long_search.ended(call, folder)
 
     assert "CANCELLED" in said
     assert "tables/attacks.csv" in "\n".join(result_tables(folder))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import long_search
 import pytest
-import searching
 import yaml
 from cluster import Cluster
 from submitting import assert_success, on_slurm
@@ -11,7 +11,7 @@ from submitting import assert_success, on_slurm
 pytestmark = pytest.mark.slurm
 
 # One stage of two shards; nothing to wait for.
-QUICK = searching.settings(generations=5, patience=5)
+QUICK = long_search.settings(generations=5, patience=5)
 
 
 def jobs(cluster: Cluster, folder: Path, column: str) -> dict[str, list[str]]:
