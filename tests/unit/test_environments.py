@@ -36,9 +36,6 @@ UNCALLED: Mapping[str, Mapping[tuple[str, str], str]] = {
     "sequence": {
         ("genosiege/data/download.py", "fetch"): "an encoder's files come by hub.fetch, no url",
     },
-    "report": {
-        ("genosiege/expression/targets.py", "assign"): "tables of detection call pandas' assign",
-    },
 }
 
 of_each_environment = pytest.mark.parametrize(
