@@ -58,6 +58,10 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	@echo "Look at results/*/tables/attacks.csv, verdict.csv, fimba.csv and best_detector.csv, and at"
 	@echo "results/*/figures/."
 
+.PHONY: docs
+docs: $(STAMP)  ## docs/results.md and the README's results, from the tables in docs/results
+	python docs/render.py
+
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py
 	python tests/bench/oracle_throughput.py
