@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genosiege import workflow_code
+from genosiege.kinds import detectors
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / "workflow"
@@ -28,6 +29,12 @@ REGISTRIES: Mapping[str, Iterable[str]] = {
     ],
     "genosiege/expression/models.py": workflow_code.MODEL_MODULES.values(),
     "genosiege/expression/reading/__init__.py": workflow_code.FORMAT_MODULES.values(),
+    "genosiege/detection/detectors.py": [
+        f"genosiege.detection.{name}" for name in detectors.EXPRESSION.values()
+    ],
+    "genosiege/detection/sequence_detectors.py": [
+        f"genosiege.detection.{name}" for name in detectors.SEQUENCE.values()
+    ],
 }
 """The files that import modules by a name from a table, and all these modules."""
 

@@ -22,6 +22,8 @@ from genosiege import (
 )
 from genosiege.data import download
 from genosiege.errors import InputError
+from genosiege.kinds import detectors as detector_kinds
+from genosiege.kinds.models import ON_GPU
 
 workflow_code.prefer_in_jobs(SCRIPTS)
 
@@ -117,7 +119,7 @@ def code(script, *modules):
     return [os.path.relpath(path) for path in workflow_code.closure(starts, SCRIPTS)]
 
 
-def code_with(script, encoder=False, attack=False):
+def code_with(script, *more, encoder=False, attack=False):
     """Like `code`, as an input function that adds the modules of the wildcards' kinds.
 
     `encoder=True` adds the module of `encoders/{encoder}/kind`, `attack=True` that of
@@ -125,7 +127,7 @@ def code_with(script, encoder=False, attack=False):
     """
 
     def files(wildcards):
-        modules = []
+        modules = [*more]
         if encoder:
             modules += workflow_code.kind_modules(
                 config["encoders"], wildcards.encoder, "encoder"
@@ -143,11 +145,11 @@ def code_with(script, encoder=False, attack=False):
 
 
 def encoder_files(wildcards):
-    """List the files an encoder is loaded from; a `cnn` has none."""
+    """List the files an encoder is loaded from; none where `fine_tune` makes all its weights."""
     entry = config["encoders"][wildcards.encoder]
     if "source" in entry:
         return [f"resources/encoders/{wildcards.encoder}"]
-    if entry["kind"] == "cnn":
+    if "pretraining" not in entry:
         return []
     return expand(
         f"{SEQUENCE}/{{file}}",

@@ -48,19 +48,19 @@ def dataset_code(wildcards):
     return code("prepare_expression", workflow_code.FORMAT_MODULES[kind])
 
 
-def with_model(script):
+def with_model(script, *modules):
     """Like `code`, as an input function that adds the module of the model's kind."""
 
     def files(wildcards):
         kind = config["models"][wildcards.model]["kind"]
-        return code(script, workflow_code.MODEL_MODULES[kind])
+        return code(script, workflow_code.MODEL_MODULES[kind], *modules)
 
     return files
 
 
 def gpus_of_model(wildcards):
     """Count the GPUs that work on a model is worth: none for a forest."""
-    return 0 if config["models"][wildcards.model]["kind"] == "random_forest" else 1
+    return int(config["models"][wildcards.model]["kind"] in ON_GPU)
 
 
 def gpus_with_vaes(wildcards):

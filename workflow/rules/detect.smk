@@ -46,7 +46,7 @@ rule detect_expression:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("detect_expression"),
+        code=with_model("detect_expression", *detector_modules("expression")),
     output:
         table=f"{EXPRESSION}/detection.parquet",
     log:
@@ -80,7 +80,7 @@ rule evade_expression_detectors:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("evade_expression_detectors"),
+        code=with_model("evade_expression_detectors", *detector_modules("expression")),
     output:
         table=f"{EXPRESSION}/adaptive.parquet",
     log:
@@ -112,7 +112,7 @@ rule detect_sequence:
         sample=f"{SEQUENCE}/samples/test.parquet",
         attacks=detected_attacks,
         motifs=MOTIFS,
-        code=code_with("detect_sequence", encoder=True),
+        code=code_with("detect_sequence", *detector_modules("sequence"), encoder=True),
     output:
         table=f"{STAGE}/detection.parquet",
         spectra=f"{STAGE}/spectra.parquet",
@@ -147,7 +147,9 @@ rule evade_sequence_detectors:
         dev="<results>/data/{task}/dev.parquet",
         sample=f"{SEQUENCE}/samples/test.parquet",
         motifs=MOTIFS,
-        code=code_with("evade_sequence_detectors", encoder=True),
+        code=code_with(
+            "evade_sequence_detectors", *detector_modules("sequence"), encoder=True
+        ),
     output:
         table=f"{STAGE}/adaptive.parquet",
     log:

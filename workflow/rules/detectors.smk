@@ -102,6 +102,13 @@ def evaded(arm):
     return [name for name in detectors_of(arm) if asked is None or name in asked]
 
 
+def detector_modules(arm):
+    """Name the modules that make the detectors of an arm."""
+    modules = getattr(detector_kinds, arm.upper())
+    names = {modules[name] for name in detectors_of(arm)}
+    return [f"genosiege.detection.{name}" for name in sorted(names)]
+
+
 def expression_detectors(wildcards):
     """Give what detectors of expression are made with."""
     names = ("fit_samples", "neighbours", "trees")

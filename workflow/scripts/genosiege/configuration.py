@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from genosiege.errors import InputError
+from genosiege.kinds.attacks import ATTACKS
 
 SPLITS = ("train", "dev", "test")
 RUN_CATALOGUES = ("tasks", "encoders", "attacks", "defences", "datasets", "models")
 
-DNA_KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
+DNA_KINDS = ATTACKS
 """Kinds of attacks whose adversaries are DNA."""
 RESERVED_ATTACKS = ("certify", "worst_case")
 """Names that tables have for other things."""

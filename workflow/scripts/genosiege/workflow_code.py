@@ -10,22 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from genosiege.kinds.encoders import ENCODERS
+from genosiege.kinds.models import MODELS
+
 PACKAGE = "genosiege"
 
-ENCODER_MODULES = {
-    "dnabert2": "genosiege.sequence.dnabert2_encoder",
-    "hf": "genosiege.sequence.huggingface",
-    "cnn": "genosiege.sequence.cnn",
-}
+ENCODER_MODULES = {kind: f"genosiege.sequence.{name}" for kind, name in ENCODERS.items()}
 """The module of each kind of encoder; the registry imports it by name."""
 
-MODEL_MODULES = {
-    "random_forest": "genosiege.expression.forest",
-    "xgboost": "genosiege.expression.boosting",
-    "cnn": "genosiege.expression.networks",
-    "resnet": "genosiege.expression.networks",
-    "vit": "genosiege.expression.networks",
-}
+MODEL_MODULES = MODELS
 """The module of each kind of model of expression; it has a function `make`."""
 
 FORMAT_MODULES = {

@@ -1,30 +1,32 @@
 """Detectors of attacked vectors: fitted on natural training rows, scores rise with distance.
 
 Each is fitted by `fit` and gives a number per row by `score`; none ever sees an attacked row
-before it scores one. They take expression and cached features alike.
+before it scores one. They take expression and cached features alike. A module of a detector has
+a function `make(name, given)`; it is imported by name.
 """
 
+import importlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.detection.covariance import shrunk
+from genosiege.detection.rows import Labels, Values, check_rows, check_training
 from genosiege.errors import InputError
 from genosiege.expression import fimba
 from genosiege.expression.judging import MEMORY_CELLS, Predictor
 from genosiege.expression.samples import Samples
+from genosiege.kinds.detectors import EXPRESSION
 
 if TYPE_CHECKING:
     from genosiege.detection.options import Detection
 
 log = logging.getLogger(__name__)
 
-Values = NDArray[np.float32]
-Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
@@ -48,6 +50,30 @@ class Autoencoder(Protocol):
         ...
 
 
+class Given(NamedTuple):
+    """What a detector of expression may be made of.
+
+    Attributes
+    ----------
+    model : Predictor
+        The model under attack.
+    vae : Autoencoder or None
+        Of the same genes, trained already.
+    options : Detection
+        Numbers of neighbours and trees.
+    seed : int
+        Seed of the run.
+    threads : int
+        Most threads to use; no score depends on it.
+    """
+
+    model: Predictor
+    vae: Autoencoder | None
+    options: "Detection"
+    seed: int
+    threads: int
+
+
 class Mahalanobis:
     """Squared Mahalanobis distance to the nearest class mean.
 
@@ -65,7 +91,7 @@ class Mahalanobis:
         """Estimate means and covariance; see the class."""
         from scipy.linalg import cholesky
 
-        _check_training("mahalanobis", values, labels)
+        check_training("mahalanobis", values, labels)
         rows = values.astype(np.float64)
         self._centre = rows.mean(axis=0)
         present = np.unique(labels)
@@ -81,7 +107,7 @@ class Mahalanobis:
 
     def score(self, values: Values, /) -> Scores:
         """Give the smallest squared distance over the classes, (m,)."""
-        _check_rows("mahalanobis", values, self._width)
+        check_rows("mahalanobis", values, self._width)
         found = np.empty(len(values))
         for part in _blocks(len(values), values.shape[1]):
             away = self._whitened(values[part].astype(np.float64))
@@ -121,7 +147,7 @@ class NearestNeighbours:
 
     def fit(self, values: Values, labels: Labels, /) -> Self:
         """Keep the training rows."""
-        _check_training("nearest_neighbours", values, labels)
+        check_training("nearest_neighbours", values, labels)
         # About their mean, which loses the least in the difference of squares below.
         self._centre = values.mean(axis=0, dtype=np.float64)
         self._rows = values - self._centre
@@ -131,7 +157,7 @@ class NearestNeighbours:
 
     def score(self, values: Values, /) -> Scores:
         """Give the mean distance to the nearest training rows, (m,)."""
-        _check_rows("nearest_neighbours", values, self._width)
+        check_rows("nearest_neighbours", values, self._width)
         known = self._rows
         n = min(self._n, len(known))
         found = np.empty(len(values))
@@ -179,14 +205,14 @@ class IsolationForest:
 
     def fit(self, values: Values, labels: Labels, /) -> Self:
         """Grow the trees."""
-        _check_training("isolation_forest", values, labels)
+        check_training("isolation_forest", values, labels)
         self._forest.fit(values)
         self._width = values.shape[1]
         return self
 
     def score(self, values: Values, /) -> Scores:
         """Give the anomaly score of each row, (m,)."""
-        _check_rows("isolation_forest", values, self._width)
+        check_rows("isolation_forest", values, self._width)
         if not len(values):
             return np.empty(0)
         found: Scores = -self._forest.score_samples(values)
@@ -258,16 +284,8 @@ def build(
     ----------
     names : iterable of str
         Of `options.EXPRESSION`.
-    model : Predictor
-        The model under attack, for `margin`.
-    vae : Autoencoder or None
-        For `vae`.
-    options : Detection
-        Numbers of neighbours and trees.
-    seed : int
-        Seed of the run.
-    threads : int
-        Most threads to use; no score depends on it.
+    model, vae, options, seed, threads
+        As in `Given`.
 
     Returns
     -------
@@ -279,26 +297,36 @@ def build(
     InputError
         If there is no such detector, or `vae` is asked without one.
     """
+    given = Given(model, vae, options, seed, threads)
+    made = {}
+    for name in names:
+        if name not in EXPRESSION:
+            known = ", ".join(EXPRESSION)
+            raise InputError(f'detection, expression "{name}": choose among {known}.')
+        module = importlib.import_module(f"genosiege.detection.{EXPRESSION[name]}")
+        made[name] = module.make(name, given)
+    return made
+
+
+def make(name: str, given: Given) -> Detector:
+    """Make one of the detectors that come with the library."""
     from genosiege.detection.spectral import SpectralDistance
 
     def of_vae() -> Detector:
-        if vae is None:
+        if given.vae is None:
             raise InputError("detection, vae: there is no VAE; train one, or leave `vae` out.")
-        return Reconstruction(vae)
+        return Reconstruction(given.vae)
 
+    options = given.options
     makers: dict[str, Callable[[], Detector]] = {
         "spectral": SpectralDistance,
         "mahalanobis": Mahalanobis,
         "nearest_neighbours": lambda: NearestNeighbours(options.neighbours),
-        "isolation_forest": lambda: IsolationForest(options.trees, seed, threads),
+        "isolation_forest": lambda: IsolationForest(options.trees, given.seed, given.threads),
         "vae": of_vae,
-        "margin": lambda: ModelMargin(model),
+        "margin": lambda: ModelMargin(given.model),
     }
-    asked = list(names)
-    for name in asked:
-        if name not in makers:
-            raise InputError(f'detection, expression "{name}": choose among {", ".join(makers)}.')
-    return {name: makers[name]() for name in asked}
+    return makers[name]()
 
 
 def fitted(
@@ -364,21 +392,3 @@ def scores(detectors: Mapping[str, Detector], values: Values) -> dict[str, Score
 def _blocks(n: int, width: int) -> list[slice]:
     step = max(1, MEMORY_CELLS // max(width, 1))
     return [slice(start, start + step) for start in range(0, n, step)]
-
-
-def _check_training(name: str, values: Values, labels: Labels) -> None:
-    if values.ndim != 2 or not values.size or labels.shape != values.shape[:1]:
-        raise InputError(
-            f"detector {name}: training rows {values.shape}, labels {labels.shape}; give at least "
-            "one row and one column, and a label for each row."
-        )
-
-
-def _check_rows(name: str, values: Values, width: int | None) -> None:
-    if width is None:
-        raise InputError(f"detector {name}: it is not fitted yet; fit it first.")
-    if values.ndim != 2 or values.shape[1] != width:
-        raise InputError(
-            f"detector {name}: values of shape {values.shape}; give rows of {width} numbers, as "
-            "it was fitted on."
-        )

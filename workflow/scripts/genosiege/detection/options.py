@@ -6,11 +6,12 @@ from typing import Any
 
 from genosiege.errors import InputError
 from genosiege.expression.model_options import ALL, check_count, check_number, take
+from genosiege.kinds import detectors
 
-EXPRESSION = ("spectral", "mahalanobis", "nearest_neighbours", "isolation_forest", "vae", "margin")
+EXPRESSION = tuple(detectors.EXPRESSION)
 """Detectors of attacked expression data."""
 
-SEQUENCE = ("spectral", "period3", "kmer", "mahalanobis", "nearest_neighbours", "margin")
+SEQUENCE = tuple(detectors.SEQUENCE)
 """Detectors of attacked sequences."""
 
 BOTH, UPPER = TAILS = ("both", "upper")

@@ -1,6 +1,10 @@
-"""The detectors of attacked sequences on one model: by name, fitted, each string read once."""
+"""The detectors of attacked sequences on one model: by name, fitted, each string read once.
+
+A module of a detector has a function `make(name, reader, options)`; it is imported by name.
+"""
 
 import copy
+import importlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +20,7 @@ from genosiege.detection import dna
 from genosiege.detection.detectors import Mahalanobis, NearestNeighbours
 from genosiege.detection.dna import Scores, StringDetector
 from genosiege.errors import InputError
+from genosiege.kinds.detectors import SEQUENCE
 from genosiege.sequence.encoders import SequenceModel, keeps_own_head
 from genosiege.sequence.networks import Classifier
 from genosiege.sequence.oracle import batches
@@ -270,6 +275,23 @@ def build(
         If there is no such detector.
     """
     reader = Reader(model, batch_size)
+    chosen = {}
+    for name in names:
+        if name not in SEQUENCE:
+            raise InputError(
+                f'detection, sequence "{name}": there is no such detector; '
+                f"choose among {', '.join(SEQUENCE)}."
+            )
+        if name in OF_FEATURES and not reader.has_features:
+            log.info("detector %s is left out: the model's own head hides its features", name)
+            continue
+        module = importlib.import_module(f"genosiege.detection.{SEQUENCE[name]}")
+        chosen[name] = module.make(name, reader, options)
+    return SequenceDetectors(chosen, reader)
+
+
+def make(name: str, reader: Reader, options: "Detection") -> StringDetector:
+    """Make one of the detectors that come with the library."""
     makers: dict[str, Callable[[], StringDetector]] = {
         "spectral": dna.DnaSpectrum,
         "period3": dna.PeriodThree,
@@ -280,18 +302,7 @@ def build(
         ),
         "margin": lambda: dna.Margin(reader.logits),
     }
-    chosen = {}
-    for name in names:
-        if name not in makers:
-            raise InputError(
-                f'detection, sequence "{name}": there is no such detector; '
-                f"choose among {', '.join(makers)}."
-            )
-        if name in OF_FEATURES and not reader.has_features:
-            log.info("detector %s is left out: the model's own head hides its features", name)
-            continue
-        chosen[name] = makers[name]()
-    return SequenceDetectors(chosen, reader)
+    return makers[name]()
 
 
 def fitted(

@@ -65,7 +65,8 @@ def explain(
     ----------
     model : Predictor
         For `shap` a model with `kind` random_forest (and `estimator`) or xgboost (and `booster`),
-        or a network with `module`; for `permutation` any model.
+        a network with `module`, or one with `shap_values(samples, background)` of its own, (n, p);
+        for `permutation` any model.
     samples : Samples
         n samples to be explained.
     background : Samples or None
@@ -110,11 +111,17 @@ def explain(
         return Explanation(_forest(model, samples, background), 0)
     if kind == "xgboost":
         return Explanation(_boosting(model, samples), 0)
-    if not hasattr(model, "module"):
+    if not _needs_background(model):
         raise InputError(f'importance: SHAP of a model of kind "{kind}"; take permutation.')
     if background is None or not len(background):
         raise InputError("importance: SHAP of a network needs background samples; give some.")
+    if hasattr(model, "shap_values"):
+        return Explanation(np.abs(model.shap_values(samples, background)), 0)
     return Explanation(_network(model, samples, background, gradient_samples, seed), 0)
+
+
+def _needs_background(model: Predictor) -> bool:
+    return hasattr(model, "module") or hasattr(model, "shap_values")
 
 
 def ranking(importance: NDArray[np.floating]) -> Order:
@@ -151,7 +158,7 @@ def importances(
 
     explained = train.take(_drawn(train, options.explain_samples, seed, "explain_samples"))
     background = train.take(_drawn(train, options.background_samples, seed, "background"))
-    looked_into = background if hasattr(model, "module") else None
+    looked_into = background if _needs_background(model) else None
     settings: dict[str, Any] = {
         "seed": seed,
         "repeats": options.permutation_repeats,

@@ -1,7 +1,7 @@
 """The models of expression behind one interface: made, trained, kept and read back.
 
-The modules of the five kinds are imported by name, when one is made: a job with a forest
-loads neither torch nor XGBoost.
+A kind of model is a module with a function `make`, which gives a `Model`. It is imported by
+name, when one is made: a job with a forest loads neither torch nor XGBoost.
 """
 
 import hashlib
@@ -21,15 +21,7 @@ from numpy.typing import NDArray
 from genosiege import files
 from genosiege.errors import InputError
 from genosiege.expression.samples import Samples
-
-MODULES = {
-    "random_forest": "genosiege.expression.forest",
-    "xgboost": "genosiege.expression.boosting",
-    "cnn": "genosiege.expression.networks",
-    "resnet": "genosiege.expression.networks",
-    "vit": "genosiege.expression.networks",
-}
-"""The module of each kind of model; it has a function `make`."""
+from genosiege.kinds.models import MODELS as MODULES
 
 
 class Model(ABC):
@@ -38,7 +30,7 @@ class Model(ABC):
     Parameters
     ----------
     kind : str
-        A key of `MODULES`.
+        A key of `kinds.models.MODELS`.
     options : dataclass
         Checked options of that kind.
     n_features : int

@@ -17,13 +17,13 @@ import torch
 
 from genosiege import files, runtime
 from genosiege.errors import InputError
+from genosiege.kinds.encoders import ENCODERS as MODULES
 from genosiege.optimisation import seeded
 from genosiege.sequence.networks import Classifier, Encoder, make_head
 from genosiege.sequence.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-MODULES = {"dnabert2": "dnabert2_encoder", "hf": "huggingface", "cnn": "cnn"}
 # What of an encoder's configuration decides the meaning of stored weights.
 _IDENTITY = ("kind", "frozen", "train", "pooling", "architecture")
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genosiege.errors import InputError
+from genosiege.kinds.attacks import ATTACKS as KINDS
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.constraints import Bound
 
-KINDS = ("genetic", "gradient", "greedy", "natural", "published", "random", "variants")
 _PROBABILITIES = ("crossover", "mutation", "transition_share")
 
 Edits = dict[int, str]
