@@ -59,8 +59,9 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 	@echo "results/*/figures/."
 
 .PHONY: docs
-docs: $(STAMP)  ## docs/results.md and the README's results, from the tables in docs/results
+docs: $(STAMP)  ## docs/results.md and the README's results from docs/results, config/reference.md from the schema
 	python docs/render.py
+	python docs/settings.py
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/leakage_groups.py
