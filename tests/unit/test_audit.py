@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from toy_tables import PLACE, attack, attack_row, certified, flip
 
-from genosiege import files, report_tables
+from genosiege import files
+from genosiege.report import table_files
 from genosiege.sequence import audit
 from genosiege.sequence.results import ModelResult
 from genosiege.statistics import clustered_wilson_interval, wilson_interval
@@ -159,7 +160,7 @@ def test_a_table_is_written_as_csv_and_as_page(tmp_path: Path) -> None:
     table = pd.DataFrame({"rate": [0.25], "rate_low": [0.1], "rate_high": [0.4]})
     places = {"worst_case": f"{tmp_path}/a.csv", "worst_case_page": f"{tmp_path}/a.html"}
 
-    report_tables.write({"worst_case": table}, places)
+    table_files.write({"worst_case": table}, places)
 
     assert (tmp_path / "a.csv").read_text() == "rate,rate_low,rate_high\n0.25,0.1,0.4\n"
     page = (tmp_path / "a.html").read_text()

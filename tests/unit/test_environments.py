@@ -53,7 +53,7 @@ def locked() -> dict[str, str]:
 def pin(dependency: str) -> tuple[str, str]:
     """Read conda's name and the version of a dependency; refuse one that leaves it open."""
     spec = MatchSpec(dependency, strict=True)
-    exact = re.fullmatch(r"(\d+(?:\.\d+)+)\.\*", str(spec.version))
+    exact = re.fullmatch(r"(\d+(?:\.\d+)+(?:\.post\d+)?)\.\*", str(spec.version))
     if not exact:
         raise ValueError(f"{dependency}: this is not name=version")
     return spec.name.normalized, exact[1]

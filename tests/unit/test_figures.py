@@ -14,8 +14,8 @@ from figure_text import text_of
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from genosiege import sortable_table
 from genosiege.figures import attacks, curves, style
+from genosiege.report import sortable_table
 from genosiege.sequence import audit, summaries, worst_case
 from genosiege.sequence.results import AttackResult, ModelResult
 
@@ -312,7 +312,7 @@ def test_sortable_page_puts_an_interval_beside_its_rate() -> None:
 
 def test_tables_and_figures_are_made_without_a_deep_learning_library() -> None:
     program = (
-        "import sys; from genosiege import sortable_table;"
+        "import sys; from genosiege.report import sortable_table;"
         "from genosiege.figures import attacks, curves, interpretability, transfer;"
         "print({'torch', 'transformers'} & set(sys.modules))"
     )

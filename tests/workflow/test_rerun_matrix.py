@@ -153,7 +153,7 @@ CHANGES = {
     ),
     "a module that constraints share (`sequence/motifs.py`)": module("sequence/motifs.py"),
     "the module of certificates (`sequence/certificates.py`)": module("sequence/certificates.py"),
-    "the pages of tables (`sortable_table.py`)": module("sortable_table.py"),
+    "the pages of tables (`report/sortable_table.py`)": module("report/sortable_table.py"),
     "one figure (`figures/interpretability.py`)": module("figures/interpretability.py"),
     "the style of figures (`figures/style.py`)": module("figures/style.py"),
     "a module that all scripts import (`runtime.py`)": module("runtime.py"),

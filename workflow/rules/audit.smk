@@ -57,6 +57,32 @@ rule transfer:
         "../scripts/transfer.py"
 
 
+rule scan_examples:
+    input:
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
+        encoder=encoder_files,
+        attacks=attacks_on_model,
+        code=code_with("scan_examples", encoder=True),
+    output:
+        scan=f"{STAGE}/mutagenesis.parquet",
+        examples=f"{STAGE}/examples.parquet",
+    log:
+        "<logs>/scan_examples/{task}.{encoder}.seed{seed}.{stage}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=30,
+    params:
+        encoder=encoder_entry,
+        compute=exact_oracle_options(),
+    script:
+        "../scripts/scan_examples.py"
+
+
 rule latent_attack:
     input:
         model=f"{STAGE}/model.safetensors",

@@ -355,6 +355,15 @@ def transferred_attacks(wildcards):
     return [table.format(task=task, encoder=encoder) for task, encoder in pairs]
 
 
+def attacks_on_model(wildcards):
+    """Name the tables of all attacks in DNA space on one model's test sequences."""
+    return expand(
+        f"{SEQUENCE}/seed{{seed}}/{{stage}}/attacks/{{attack}}/test.parquet",
+        attack=attacks_of(*configuration.DNA_KINDS),
+        **wildcards,
+    )
+
+
 def latent_tables(wildcards):
     """Name the tables of all attacks in embedding space on one model."""
     return expand(

@@ -52,13 +52,16 @@ def detected_baselines(file):
     return of_baselines(file) if asked else []
 
 
+def anything_detected():
+    """Tell whether the run asks any detector, or looks at any spectrum."""
+    return bool(
+        detected_models("ssim.parquet") or detected_baselines("spectra.parquet")
+    )
+
+
 def detection_results(wildcards):
     """Name what the report says of detection, where anything is looked at."""
-    looked_at = [
-        *detected_models("ssim.parquet"),
-        *detected_baselines("spectra.parquet"),
-    ]
-    if not looked_at:
+    if not anything_detected():
         return []
     return [*rules.make_detection_tables.output, *rules.draw_detection.output]
 

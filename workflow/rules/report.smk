@@ -106,6 +106,7 @@ rule draw_figures:
         interpretability="<results>/tables/interpretability.csv",
         code=code("draw_figures"),
     output:
+        overview=figure("overview", "All attacks on all models"),
         robust_accuracy=figure("robust_accuracy", "Robust accuracy", "worst_case_curve"),
         queries=figure("queries", "Robust accuracy over queries"),
         edits_per_success=figure("edits_per_success", "Edits per success"),
@@ -130,6 +131,54 @@ rule draw_figures:
         "../scripts/draw_figures.py"
 
 
+rule draw_adversaries:
+    input:
+        examples=of_drawn_models("examples.parquet"),
+        scans=of_drawn_models("mutagenesis.parquet"),
+        motifs=MOTIFS,
+        code=code("draw_adversaries"),
+    output:
+        figures=[adversaries_figure(*model) for model in drawn_models()],
+    log:
+        "<logs>/draw_adversaries.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        tasks=[task for task, _ in drawn_models()],
+        attacks=list(attack_kinds()),
+        constraints=setting("constraints"),
+        tss_index=tss_indices(),
+    script:
+        "../scripts/draw_adversaries.py"
+
+
+rule draw_interactive:
+    input:
+        attacks=attack_tables(),
+        robust_accuracy="<results>/tables/robust_accuracy.csv",
+        worst_case="<results>/tables/worst_case.csv",
+        code=code("draw_interactive"),
+    output:
+        edit_explorer=interactive("edit_explorer", "Attacks", "Edit explorer"),
+        robust_accuracy=interactive("robust_accuracy", "Attacks", "Robust accuracy"),
+    log:
+        "<logs>/draw_interactive.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        attacks=list(attack_kinds()),
+    script:
+        "../scripts/draw_interactive.py"
+
+
 rule make_hardening_tables:
     input:
         rounds=of_defences("rounds.parquet"),
@@ -149,13 +198,17 @@ rule make_hardening_tables:
         # Beside the benchmarks: tables hold no times, so that equal runs give equal tables.
         times=shown(
             "benchmarks/rounds.csv",
-            "Hardening",
-            "Wall times",
+            "Speed",
+            "Rounds of hardening",
             "CSV file",
             "round_times",
         ),
         times_page=shown(
-            "benchmarks/rounds.html", "Hardening", "Wall times", "table", "round_times"
+            "benchmarks/rounds.html",
+            "Speed",
+            "Rounds of hardening",
+            "table",
+            "round_times",
         ),
     log:
         "<logs>/make_hardening_tables.log",
@@ -179,6 +232,7 @@ rule draw_hardening:
         verdict="<results>/tables/verdict.csv",
         code=code("draw_hardening"),
     output:
+        rounds=interactive("hardening_rounds", "Hardening", "Rounds"),
         summary=figure("hardening_summary", "Summary", None, "Hardening"),
         training_progress=figure("training_progress", "Training", None, "Hardening"),
         attack_effectiveness=figure(
@@ -206,3 +260,55 @@ rule draw_hardening:
         runtime=20,
     script:
         "../scripts/draw_hardening.py"
+
+
+rule tell_findings:
+    input:
+        tables=told_tables(),
+        metrics=of_baselines("metrics.json") + of_models("metrics.json"),
+        attacks=attack_tables(),
+        code=code("tell_findings"),
+    output:
+        findings="<results>/tables/findings.csv",
+        front_page="<results>/front_page.html",
+    log:
+        "<logs>/tell_findings.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        # The report knows its files by the paths they have here.
+        folder=report_folder,
+        seeds=seeds_by_purpose(),
+    script:
+        "../scripts/tell_findings.py"
+
+
+rule sum_up_times:
+    input:
+        # What is made last, so that all that lasts is over.
+        sequence_results,
+        hardening_results,
+        expression_results,
+        detection_results,
+        code=code("sum_up_times"),
+    output:
+        jobs=shown("benchmarks/jobs.csv", "Speed", "All jobs", "CSV file", "jobs"),
+        jobs_page=shown("benchmarks/jobs.html", "Speed", "All jobs", "table", "jobs"),
+        figure=figure("job_times", "All jobs", None, "Speed"),
+    log:
+        "<logs>/sum_up_times.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        # No input: who deletes old times wants no job to be run again.
+        benchmarks=benchmark_folder,
+    script:
+        "../scripts/sum_up_times.py"

@@ -41,6 +41,23 @@ def certificates():
     return of_baselines("certify.parquet") if config["certify"]["max_edits"] else []
 
 
+def drawn_models():
+    """Pair each task with each encoder whose adversaries are drawn: none without an attack."""
+    if not attacks_of(*configuration.DNA_KINDS):
+        return []
+    return [
+        (task, encoder)
+        for task in config["run"]["tasks"]
+        for encoder in config["run"]["encoders"]
+    ]
+
+
+def of_drawn_models(file):
+    """Name one file of each model whose adversaries are drawn, which is that of the first seed."""
+    path = f"{SEQUENCE}/seed{min(config['run']['seeds'])}/baseline/{file}"
+    return [path.format(task=task, encoder=encoder) for task, encoder in drawn_models()]
+
+
 def latent_attacks():
     """Name the baseline models' tables of attacks in embedding space."""
     asked = attacks_of(*configuration.LATENT_KINDS)
@@ -68,6 +85,8 @@ def sequence_results(wildcards):
         *rules.make_audit_tables.output,
         *rules.interpret.output,
         *rules.draw_figures.output,
+        *rules.draw_adversaries.output,
+        *rules.draw_interactive.output,
     ]
 
 
@@ -148,6 +167,41 @@ def expression_results(wildcards):
     ]
 
 
+# On the front page --------------------------------------------------------------------
+
+
+def told_tables():
+    """Name the tables that the front page tells of."""
+    names = []
+    if config["run"]["tasks"]:
+        names += ["data", "baseline", "worst_case", "certify"]
+    if config["run"]["tasks"] and config["run"]["defences"]:
+        names.append("verdict")
+    if config["run"]["datasets"]:
+        names += ["expression_data", "expression_models", "fimba"]
+    if anything_detected():
+        names.append("best_detector")
+    return [f"<results>/tables/{name}.csv" for name in names]
+
+
+def benchmark_folder(wildcards, output):
+    """Name the folder that the jobs' own times lie in."""
+    return os.path.dirname(output.jobs)
+
+
+def report_folder(wildcards, output):
+    """Name the folder of the run."""
+    return os.path.dirname(output.front_page)
+
+
+def seeds_by_purpose():
+    """Map what seeds are for to the seeds of this run."""
+    seeds = {"training": config["run"]["seeds"]}
+    if config["run"]["tasks"]:
+        seeds["attacks"] = config["sampling"]["attack_seeds"]
+    return seeds
+
+
 # In the report ------------------------------------------------------------------------
 
 
@@ -174,6 +228,23 @@ def page(name, category, result):
 def figure(name, result, caption=None, category="Attacks"):
     """Mark a figure."""
     return shown(f"figures/{name}.svg", category, result, "figure", caption or name)
+
+
+def adversaries_figure(task, encoder):
+    """Mark the figure of one model's adversaries."""
+    return shown(
+        f"figures/adversaries/{task}.{encoder}.svg",
+        "Attacks",
+        f"Adversaries of {encoder} on {task}",
+        "figure",
+        "adversaries",
+    )
+
+
+def interactive(name, category, result):
+    """Mark a page to look closer at."""
+    path = f"interactive/{name}.html"
+    return shown(path, category, result, "interactive", f"{name}_page")
 
 
 def expression_figure(name, result, caption):

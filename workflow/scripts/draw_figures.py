@@ -3,7 +3,7 @@
 import pandas as pd
 
 from genosiege import runtime
-from genosiege.figures import attacks, curves, interpretability, style, transfer
+from genosiege.figures import attacks, curves, interpretability, overview, style, transfer
 from genosiege.sequence import results
 
 with runtime.script(snakemake.log[0]):
@@ -12,6 +12,7 @@ with runtime.script(snakemake.log[0]):
     table = {name: pd.read_csv(given[name], dtype={"seed": str}) for name in tables}
     found = [results.read_attack(path) for path in given.attacks]
     drawn = {
+        "overview": overview.robust_accuracy(table["robust_accuracy"], table["worst_case"]),
         "robust_accuracy": curves.robust_accuracy(
             table["robust_accuracy"], table["worst_case"], table["certify"]
         ),

@@ -4,6 +4,7 @@ import pandas as pd
 
 from genosiege import runtime
 from genosiege.figures import hardening, hardening_summary, style
+from genosiege.interactive import curves, page
 
 with runtime.script(snakemake.log[0]):
     table, verdict = (
@@ -20,3 +21,5 @@ with runtime.script(snakemake.log[0]):
     }
     for name, figure in drawn.items():
         style.save(figure, snakemake.output[name])
+    rounds = curves.rounds(table)
+    page.write(rounds, "Rounds of hardening", curves.ROUNDS_NOTE, snakemake.output.rounds)

@@ -31,6 +31,7 @@ with runtime.script(snakemake.log[0]):
         "stage": names.stage,
         **asdict(result),
         "parameters": encoders.count_parameters(model),
+        "made_with": runtime.made_with(),
         "accuracy_interval": wilson_interval(correct, result.n)._asdict(),
     }
     files.write_json(content, snakemake.output.metrics)

@@ -1,6 +1,7 @@
 """Tabulate what the attacks' successful edits change, against edits put at random."""
 
-from genosiege import report_tables, runtime
+from genosiege import runtime
+from genosiege.report import table_files
 from genosiege.sequence import interpretability, results
 
 with runtime.script(snakemake.log[0]):
@@ -11,4 +12,4 @@ with runtime.script(snakemake.log[0]):
         constraints=snakemake.params.constraints,
         kinds=snakemake.params.kinds,
     )
-    report_tables.write({"interpretability": table}, snakemake.output)
+    table_files.write({"interpretability": table}, snakemake.output)

@@ -1,6 +1,7 @@
 """Make the report's tables of what all attacks, certificates and transfers together say."""
 
-from genosiege import report_tables, runtime
+from genosiege import runtime
+from genosiege.report import table_files
 from genosiege.sequence import audit, results, vulnerable, warning_signs, worst_case
 
 with runtime.script(snakemake.log[0]):
@@ -17,4 +18,4 @@ with runtime.script(snakemake.log[0]):
         "transfer": audit.transfer_table(transfers),
         "latent": audit.latent_table(latent),
     }
-    report_tables.write(tables, snakemake.output)
+    table_files.write(tables, snakemake.output)

@@ -1,6 +1,6 @@
 """Make the report's tables of detection, each as CSV and sortable page."""
 
-from genosiege import report_tables, runtime
+from genosiege import runtime
 from genosiege.detection.tables import (
     adaptive_table,
     best_table,
@@ -10,6 +10,7 @@ from genosiege.detection.tables import (
     ssim_table,
 )
 from genosiege.expression.tables import reading
+from genosiege.report import table_files
 
 with runtime.script(snakemake.log[0]):
     given, tails = snakemake.input, snakemake.params.tails
@@ -26,4 +27,4 @@ with runtime.script(snakemake.log[0]):
         "ssim": ssim_table.ssim_table(given.ssim, cards),
         "spectra": spectra_table.spectra_table(given.expression_spectra, given.sequence_spectra),
     }
-    report_tables.write(tables, snakemake.output, without_page=("detection", "roc", "spectra"))
+    table_files.write(tables, snakemake.output, without_page=("detection", "roc", "spectra"))

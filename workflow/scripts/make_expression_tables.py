@@ -1,6 +1,6 @@
 """Make the report's tables of the expression arm, each as CSV and sortable page."""
 
-from genosiege import report_tables, runtime
+from genosiege import runtime
 from genosiege.expression.tables import (
     ablation,
     comparison_table,
@@ -14,6 +14,7 @@ from genosiege.expression.tables import (
     smallest_k_table,
     vae_table,
 )
+from genosiege.report import table_files
 
 with runtime.script(snakemake.log[0]):
     given = snakemake.input
@@ -33,4 +34,4 @@ with runtime.script(snakemake.log[0]):
         "expression_hardening": hardening_table.hardening_table(given.hardening, cards),
         "comparison": comparison_table.comparison_table(given.comparison, cards),
     }
-    report_tables.write(tables, snakemake.output)
+    table_files.write(tables, snakemake.output)

@@ -1,6 +1,7 @@
 """Make the report's tables of what the defences are worth, each as CSV and sortable page."""
 
-from genosiege import report_tables, runtime
+from genosiege import runtime
+from genosiege.report import table_files
 from genosiege.sequence import (
     outcomes,
     published_claim,
@@ -22,4 +23,4 @@ with runtime.script(snakemake.log[0]):
         # From files that are no input: a time that changed remakes no table.
         "times": round_times.round_times_table(run, snakemake.params.benchmarks, names),
     }
-    report_tables.write(tables, snakemake.output)
+    table_files.write(tables, snakemake.output)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from genosiege import files, report_tables, runtime
+from genosiege import files, runtime
+from genosiege.report import table_files
 from genosiege.sequence import results, summaries, warning_signs
 
 with runtime.script(snakemake.log[0]):
@@ -18,4 +19,4 @@ with runtime.script(snakemake.log[0]):
         "robust_accuracy": summaries.robust_accuracy_table(attacks),
         "seeds": summaries.seeds_table(baseline, attacks),
     }
-    report_tables.write(tables, snakemake.output)
+    table_files.write(tables, snakemake.output)

@@ -1,7 +1,7 @@
 """Gather an attack's shards and score the adversaries again, from their strings alone."""
 
 from genosiege import files, runtime
-from genosiege.sequence import attacks, encoders, rescoring, tables
+from genosiege.sequence import attacks, encoders, rescoring, results, tables
 from genosiege.sequence.constraints import Constraints
 
 with runtime.script(snakemake.log[0]):
@@ -21,7 +21,7 @@ with runtime.script(snakemake.log[0]):
         rescored.rows,
         snakemake.output.table,
         {
-            **files.parquet_metadata(given.shards[0], ("device", "precision", "batching")),
+            **files.parquet_metadata(given.shards[0], results.SEARCHED),
             "search_flips_lost": str(rescored.search_flips_lost),
             "max_edits": str(max_edits),
         },

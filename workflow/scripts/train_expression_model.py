@@ -13,7 +13,8 @@ with runtime.script(snakemake.log[0]):
     model = models.create(entry, len(train.genes), seed, snakemake.threads)
     model.fit(train, dev)
     p_positive = model.predict_proba(test.values)[:, 1]
-    files.write_json(asdict(metrics.metrics(p_positive, test.labels)), made.metrics)
+    measured = asdict(metrics.metrics(p_positive, test.labels))
+    files.write_json(measured | {"made_with": runtime.made_with()}, made.metrics)
     files.write_parquet(metrics.predictions(test.ids, p_positive, test.labels), made.predictions)
     groups = samples.read_groups(given.train) if snakemake.params.whole_groups else None
     out_of_fold = folds.out_of_fold(

@@ -3,12 +3,14 @@
 import hashlib
 import logging
 import os
+import platform
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +19,16 @@ from genosiege.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+
+MODELLING = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "tokenizers": "tokenizers",
+    "scikit-learn": "sklearn",
+    "xgboost": "xgboost",
+}
+"""Packages whose version a model's numbers hang on, with the modules that they are."""
 
 
 @contextmanager
@@ -99,6 +111,28 @@ def device() -> "torch.device":
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def machine(device: "torch.device | None" = None) -> str:
+    """Name the processor of this machine, or the GPU where the device is one."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def made_with() -> dict[str, Any]:
+    """Say what this process makes its results with: versions of what it has loaded, the machine."""
+    loaded = {name: module for name, module in MODELLING.items() if module in sys.modules}
+    versions = {"Python": platform.python_version()}
+    versions |= {name: metadata.version(name).split("+")[0] for name in loaded}
+    return {"versions": versions, "machine": machine(device() if "torch" in loaded else None)}
 
 
 def stream(*names: str | int) -> np.random.Generator:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from genosiege import files
 
-# Okabe and Ito's palette, darkest first, and two of Tol's; the former's yellow is too pale for
-# lines on white, and black is left to what stands above the attacks.
+# Okabe and Ito's palette, darkest first, one of Tol's and a brown, chosen so that each pair stays
+# apart for eyes without red or green cones; the former's yellow is too pale for lines on white, and
+# black is left to what stands above the attacks.
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#777711",
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#603000",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 Dashes = str | tuple[int, tuple[int, ...]]

@@ -117,7 +117,7 @@ def interpretability_table(
         )
         rows = [
             *_position_rows(won, origin or 0, runtime.stream(*key, "position")),
-            *_change_rows(found, change, _motif_list(constraints), origin, key),
+            *_change_rows(found, change, motifs.of_configuration(constraints), origin, key),
             *_agreement_rows(found, agreement, importance, key),
         ]
         table += [dict(zip(summaries.GROUP, key, strict=True)) | row for row in rows]
@@ -137,15 +137,6 @@ def _importance(certificate: ModelResult) -> dict[str, NDArray[np.float64]]:
         str(name): np.asarray(values, dtype=np.float64)
         for name, values in zip(single["id"], single["importance"], strict=True)
     }
-
-
-def _motif_list(constraints: Mapping[str, Mapping[str, Any]]) -> list[motifs.Motif]:
-    """Take every built-in motif, whichever the rules keep, and the run's matrices."""
-    section = constraints.get("motifs", {})
-    found = motifs.known_motifs(tuple(motifs.KNOWN))
-    for path in section.get("jaspar", ()):
-        found += motifs.jaspar_motifs(path, float(section.get("threshold", 0.85)))
-    return found
 
 
 def _transition_share(found: Edited, rules: Constraints, kind: str) -> float:

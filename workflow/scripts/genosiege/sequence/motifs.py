@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from Bio import motifs as bio_motifs
@@ -152,6 +152,21 @@ def jaspar_motifs(path: str, threshold: float) -> tuple[Motif, ...]:
         for scores in (forward,) if palindrome else (forward, backward):
             found.append(Motif(name, np.ascontiguousarray(scores), needed, None))
     return tuple(found)
+
+
+def of_configuration(constraints: Mapping[str, Mapping[str, Any]]) -> list[Motif]:
+    """Take every built-in motif, whichever the rules keep, and the matrices of a run.
+
+    Parameters
+    ----------
+    constraints : mapping
+        The section `constraints` of a configuration.
+    """
+    section = constraints.get("motifs", {})
+    found = known_motifs(tuple(KNOWN))
+    for path in section.get("jaspar", ()):
+        found += jaspar_motifs(path, float(section.get("threshold", 0.85)))
+    return found
 
 
 def find_sites(sequence: str, motifs: Sequence[Motif], tss_index: int | None) -> list[Site]:

@@ -153,6 +153,7 @@ class Oracle:
         """What `auto` was settled to, for the record of a result."""
         return {
             "device": self.device.type,
+            "machine": runtime.machine(self.device),
             "precision": self.precision,
             "batching": self.batching,
         }

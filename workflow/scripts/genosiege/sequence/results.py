@@ -20,6 +20,9 @@ MODEL = ["task", "encoder", "seed", "stage"]
 MAX_BUDGET = 10
 """Largest edit budget of a robust-accuracy curve."""
 
+SEARCHED = ("device", "machine", "precision", "batching")
+"""What an attack table notes of the search that made it."""
+
 _MODEL_PATH = (
     r"/(?P<task>[^/]+)/(?P<encoder>[^/]+)/seed(?P<seed>\d+)/(?P<stage>baseline|[^/]+/round\d+)/"
 )

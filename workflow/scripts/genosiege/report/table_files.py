@@ -5,7 +5,8 @@ from typing import Protocol
 
 import pandas as pd
 
-from genosiege import files, sortable_table
+from genosiege import files
+from genosiege.report import sortable_table
 
 
 class Places(Protocol):

@@ -1,0 +1,1 @@
+"""Figures to look closer at: Vega-Lite charts in pages that ask nothing of the network."""

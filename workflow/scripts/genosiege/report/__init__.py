@@ -1,0 +1,1 @@
+"""What the report is made of beside figures: its tables, its findings, its front page."""

@@ -1,0 +1,24 @@
+"""Collect the run's findings, and write the part of the report's front page that tells them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from genosiege import files, runtime
+from genosiege.report import described, findings, front_page
+from genosiege.sequence import results
+
+with runtime.script(snakemake.log[0]):
+    given, made = snakemake.input, snakemake.output
+    tables = {Path(path).stem: pd.read_csv(path, dtype={"seed": str}) for path in given.tables}
+    found = findings.findings_table(tables)
+    what = described.describe(
+        tables,
+        [files.read_json(path) for path in given.metrics],
+        [files.parquet_metadata(path, results.SEARCHED) for path in given.attacks],
+        snakemake.params.seeds,
+    )
+    with files.whole(made.findings) as temporary:
+        found.to_csv(temporary, index=False, lineterminator="\n")
+    with files.whole(made.front_page) as temporary:
+        temporary.write_text(front_page.render(found, what, snakemake.params.folder), "utf-8")
