@@ -61,7 +61,8 @@ def closure(starts: Iterable[Path], root: Path) -> list[Path]:
     list of Path
         Sorted and without repetition. Imports inside functions count, and so does the
         `__init__.py` of every package on the way to a module. Imports under
-        `if TYPE_CHECKING:` do not: they never run.
+        `if TYPE_CHECKING:` do not: they never run. Nor do the tables of kinds: they tell a
+        job which modules it has, and a rule names those.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def imported_files(path: Path, root: Path) -> tuple[Path, ...]:
         names.append(".".join(path.relative_to(root).with_suffix("").parts))
     for name in names:
         parts = name.split(".")
-        if parts[0] != PACKAGE:
+        if parts[0] != PACKAGE or parts[1:2] == ["kinds"]:
             continue
         for length in range(1, len(parts) + 1):
             file = module_file(".".join(parts[:length]), root)
