@@ -12,7 +12,7 @@ DEMO := --configfile config/config.yaml config/demo.yaml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-full test-slurm smoke-slurm results bench lint unlock clean
+.PHONY: help demo report test test-full test-browser test-slurm smoke-slurm results bench lint unlock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -36,12 +36,24 @@ demo: $(STAMP)  ## simulated promoters and expression, small models, attacks, a 
 	@echo "who evades them; tables (results/demo/tables/) and figures (results/demo/figures/)."
 	@echo "Open results/demo/report.html in a browser."
 
+report: $(STAMP)  ## of the last run, whatever it was
+	@asked=$$(ls -t results/*/config.json 2>/dev/null | head -n 1); \
+	test -n "$$asked" || { echo "Error: results/ has no run; call make demo, or snakemake."; exit 1; }; \
+	run=$$(dirname "$$asked"); \
+	$(SNAKEMAKE) --quiet rules --configfile config/config.yaml "$$asked" --report "$$run/report.html" && \
+	echo "Open $$run/report.html in a browser. What came out stands on its first page."
+
 test: $(STAMP)  ## all tests that need neither real data nor a cluster
-	$(PYTEST) -m "not real and not slurm and not slow"
+	$(PYTEST) -m "not real and not slurm and not slow and not browser"
 
 test-full: $(STAMP)  ## also the long ones, those on the real data of ../shared, and on a cluster
-	$(PYTEST) -m "not slurm"
+	$(PYTEST) -m "not slurm and not browser"
+	$(MAKE) test-browser
 	$(MAKE) test-slurm
+
+test-browser: demo  ## opens the demo's report in headless Chromium (Debian's chromium), with the network cut
+	pytest -m browser tests/browser
+	@echo "Look at results/screenshots/."
 
 test-slurm: $(STAMP)  ## on a SLURM of one node that the tests start: as root, Debian's slurm-wlm, slurmdbd, mariadb-server, munge
 	pytest -m slurm tests/slurm

@@ -16,6 +16,7 @@ from genosiege import (
     defences,
     detection_configuration,
     expression_configuration,
+    files,
     schema,
     slurm_jobs,
     workflow_code,
@@ -52,12 +53,14 @@ checked(config)
 
 
 def begin_call():
-    """Keep the jobs of earlier, killed calls from writing into this one."""
+    """Keep the jobs of earlier, killed calls from writing into this one; note what was asked."""
     # Who calls without the lock wants the one that has it to go on.
     if not workflow.execution_settings.lock:
         calls.accompany()
         return
     calls.begin()
+    # The whole configuration, so that a report can be made of the run as it was asked for.
+    files.write_json(config, f"results/{config['run']['name']}/config.json")
     if "slurm" in type(workflow.executor_settings).__module__:
         slurm_jobs.cancel_left_over(Path.cwd())
 
