@@ -268,7 +268,7 @@ def test_spans_from_lengths_are_those_of_the_library(bpe, n_share):
     rng = np.random.default_rng(8)
     texts = [random_sequence(rng, int(n), n_share) for n in rng.integers(0, 60, 20)]
     tokens, spans = bpe.encode_spans(texts)
-    offsets = [e.offsets for e in bpe._backend.encode_batch(texts)]
+    offsets = [e.offsets for e in bpe.backend.encode_batch(texts)]
     for row, expected in enumerate(offsets):
         part = spans[tokens.offsets[row] : tokens.offsets[row + 1]]
         real = [tuple(span) for span in part if span[0] < span[1]]

@@ -107,7 +107,7 @@ def _searches(
             if key not in finished:
                 rng = runtime.stream(seed, identity, "attack")
                 steps = _steps(identity, sequence, int(label), attack, rules, rng)
-                yield Search(key, int(label), attack.options.query_budget, steps)
+                yield Search(key, int(label), attack.options.query_budget, steps, sequence)
 
 
 def _steps(

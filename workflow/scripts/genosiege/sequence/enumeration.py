@@ -161,7 +161,13 @@ class Scorer:
         waiting, n_done = iter(tasks), 0
         while group := list(islice(waiting, _TOGETHER)):
             searches = (
-                Search(task.key, task.target.label, sys.maxsize, score(task, self._oracle))
+                Search(
+                    task.key,
+                    task.target.label,
+                    sys.maxsize,
+                    score(task, self._oracle),
+                    task.target.sequence,
+                )
                 for task in group
                 if task.key not in self._known
             )

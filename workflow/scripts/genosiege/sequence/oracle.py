@@ -8,7 +8,7 @@ is spent. A white-box attack asks `WithSlopes`, and is told gradients too, each 
 
 import copy
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -23,6 +23,7 @@ from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.gradients import Slope, Slopes
 from genosiege.sequence.journal import Journal
 from genosiege.sequence.networks import Classifier
+from genosiege.sequence.retokenizer import encoder_of_mutants
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,15 @@ class Search(Generic[Outcome]):
         Largest number of unique queries.
     steps : generator
         Yields candidates, receives `Answers`, returns its outcome.
+    original : str, optional
+        What its candidates are mutants of, as far as is known: they are tokenized sooner.
     """
 
     key: str
     label: int
     budget: int
     steps: Steps[Outcome]
+    original: str | None = None
     n_queries: int = 0
     n_queries_unique: int = 0
     n_gradients: int = 0
@@ -134,6 +138,7 @@ class Oracle:
         self.batch_size = batch_size
         self.n_classes = model.n_classes
         self._tokenizer = model.tokenizer
+        self._encode = encoder_of_mutants(model.tokenizer)
         n_parameters = sum(p.numel() for p in model.classifier.parameters())
         self.precision = runtime.choose_precision(precision, self.device, n_parameters)
         # Copies, so that the caller's model keeps its mode, device and precision; made for
@@ -165,7 +170,7 @@ class Oracle:
         -------
         ndarray of float32, shape (n, C)
         """
-        unique = list(dict.fromkeys(sequences))
+        unique = dict.fromkeys(sequences)
         rows = dict(zip(unique, self._forward(unique), strict=True))
         return np.array([rows[s] for s in sequences], np.float32).reshape(-1, self.n_classes)
 
@@ -290,13 +295,13 @@ class Oracle:
             journal.recall(search.key, strings) if journal else {}
             for search, strings in zip(searches, fresh, strict=True)
         ]
-        wanted = dict.fromkeys(
-            string
-            for strings, old in zip(fresh, recalled, strict=True)
+        wanted = {
+            string: search.original
+            for search, strings, old in zip(searches, fresh, recalled, strict=True)
             for string in strings
             if string not in old
-        )
-        new = dict(zip(wanted, self._forward(list(wanted)), strict=True))
+        }
+        new = dict(zip(wanted, self._forward(wanted), strict=True))
         if self._classifier is not self._exact:
             new |= self._confirmed(searches, fresh, new)
         for search, strings, old in zip(searches, fresh, recalled, strict=True):
@@ -316,25 +321,32 @@ class Oracle:
         A search stops and prunes at flips, so it would end with those that bf16's rounding
         made: they would not survive rescoring, and count as withstood.
         """
-        flips: dict[str, None] = {}
+        flips: dict[str, str | None] = {}
         for search, strings in zip(searches, fresh, strict=True):
             asked = [string for string in strings if string in new]
             if asked:
                 logits = np.array([new[string] for string in asked])
                 found = margins(logits, np.full(len(asked), search.label)) < 0
-                flips |= dict.fromkeys(s for s, flip in zip(asked, found, strict=True) if flip)
-        return dict(zip(flips, self._forward(list(flips), self._exact), strict=True))
+                flips |= {s: search.original for s, f in zip(asked, found, strict=True) if f}
+        return dict(zip(flips, self._forward(flips, self._exact), strict=True))
 
     @torch.inference_mode()
-    def _forward(self, sequences: list[str], classifier: Classifier | None = None) -> Logits:
-        """Compute logits of distinct sequences, in an order of their own."""
+    def _forward(
+        self, originals: Mapping[str, str | None], classifier: Classifier | None = None
+    ) -> Logits:
+        """Compute logits of distinct sequences, in an order of their own.
+
+        Each may be given with an original that it is a mutant of.
+        """
         classifier = classifier or self._classifier
+        sequences = list(originals)
         answered = np.empty((len(sequences), self.n_classes), dtype=np.float32)
         # Sorted, so that equal sets make equal batches whatever order they came in.
         order = sorted(range(len(sequences)), key=sequences.__getitem__)
         for start in range(0, len(order), _CHUNK):
             chunk = np.array(order[start : start + _CHUNK])
-            tokens = self._tokenizer.encode([sequences[i] for i in chunk])
+            texts = [sequences[i] for i in chunk]
+            tokens = self._encode(texts, [originals[text] for text in texts])
             for rows in batches(tokens.lengths, self.batch_size):
                 input_ids, mask = tokens.padded(rows, self._tokenizer.pad_id)
                 logits = classifier(

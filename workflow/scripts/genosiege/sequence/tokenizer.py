@@ -153,15 +153,20 @@ class BpeTokenizer:
         The library's tokenizer; its truncation and padding are switched off.
     pad_id : int
         The id that fills short rows.
+
+    Attributes
+    ----------
+    n_bases : ndarray of int64, shape (vocabulary,)
+        How many bases each id stands for; 0 for special tokens.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, pad_id: int) -> None:
         backend.no_truncation()
         backend.no_padding()
-        self._backend = backend
+        self.backend = backend
         self.pad_id = pad_id
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
-        self._n_bases = _bases_of_tokens(backend)
+        self.n_bases = _bases_of_tokens(backend)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "BpeTokenizer":
@@ -227,23 +232,23 @@ class BpeTokenizer:
 
     def encode(self, sequences: Sequence[str]) -> Tokens:
         """Give the token ids of each sequence, with the special tokens around it."""
-        encodings = self._backend.encode_batch_fast(list(sequences))
+        encodings = self.backend.encode_batch_fast(list(sequences))
         return Tokens.from_lists([encoding.ids for encoding in encodings])
 
     def encode_spans(self, sequences: Sequence[str]) -> tuple[Tokens, Spans]:
         """Give the token ids, and which bases of its sequence each token stands for."""
         tokens = self.encode(sequences)
-        spans = laid_end_to_end(tokens, self._n_bases, sequences)
+        spans = laid_end_to_end(tokens, self.n_bases, sequences)
         if spans is not None:
             return tokens, spans
         # The library knows better (unknown characters taken together), but is three times slower.
-        encodings = self._backend.encode_batch(list(sequences))
+        encodings = self.backend.encode_batch(list(sequences))
         return tokens, joined_spans([encoding.offsets for encoding in encodings])
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a `tokenizer.json` that `load` and transformers read."""
         with files.whole(path) as temporary:
-            temporary.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+            temporary.write_text(self.backend.to_str(pretty=True), encoding="utf-8")
 
 
 class CharacterTokenizer:
