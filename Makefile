@@ -76,14 +76,22 @@ docs: $(STAMP)  ## docs/results.md and the README's results from docs/results, c
 	python docs/settings.py
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
-	python tests/bench/leakage_groups.py
-	python tests/bench/oracle_throughput.py
+	python tests/bench/oracle_throughput.py --sequences 32
+	python tests/bench/attack_throughput.py
+	python tests/bench/genetic_attack.py --seconds 60
+	python tests/bench/overhead.py
+	python tests/bench/tokenisation.py
 	python tests/bench/round_evaluation.py
-	python tests/bench/fimba_loop.py
-	python tests/bench/toil_reading.py
+	python tests/bench/fimba_loop.py --samples 1000
+	python tests/bench/importance.py
+	python tests/bench/startup.py
+	python tests/bench/jobs.py
+	python tests/bench/demo_times.py
+	python tests/bench/leakage_groups.py promoters variants
+	python tests/bench/toil_reading.py 20000 2000
 	python tests/bench/detectors.py
-	python tests/bench/shards.py
-	@echo "Open results/bench/oracle_throughput.json for all figures."
+	python tests/bench/shards.py --sequences 48 --repeats 1
+	@python tests/bench/table.py
 
 lint: $(STAMP)  ## format and static checks
 	ruff check .

@@ -7,13 +7,16 @@ Then the same for three tasks that would make an enumeration of pairs explode: o
 in every row, all rows variants of one sequence, and every row shifted copies of few others.
 
 Each measurement is a fresh process on one core; the peak is its resident memory, with rows and
-libraries. Run: `python tests/bench/leakage_groups.py`.
+libraries. Run: `python tests/bench/leakage_groups.py [task …]`; merges its rows into
+results/bench/bench.json.
 """
 
+import argparse
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,7 +24,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pandas as pd
+import table
 
+from genosiege import files
 from genosiege.data import leakage, simulate
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "gue" / "prom_300_all"
@@ -87,8 +92,8 @@ def shifted(rng: np.random.Generator) -> list[str]:
 TASKS = {task.__name__: task for task in (promoters, repeat, variants, shifted)}
 
 
-def measure(task: str) -> None:
-    """Print what one task takes, in this process."""
+def measure(task: str, path: Path) -> None:
+    """Print and write what one task takes, in this process."""
     rng = np.random.default_rng(0)
     rows = TASKS[task](rng)
     splits = (2 ** rng.choice(3, p=[0.8, 0.1, 0.1], size=len(rows))).astype(np.uint8)
@@ -106,11 +111,40 @@ def measure(task: str) -> None:
         f"{done - grouped:.1f} s, peak {peak:.2f} GiB; {leaked:.1%} of test rows have a relative "
         "in train"
     )
+    spent = {"groups": grouped - started, "leakage": done - grouped, "peak": peak}
+    files.write_json(spent, path)
+
+
+def rows_of(folder: Path, tasks: list[str]) -> list[table.Row]:
+    """Give the rows of what was measured; there is neither limit nor rival."""
+    rows = []
+    for task in tasks:
+        found = files.read_json(folder / f"{task}.json")
+        remark = f"{N_ROWS} rows; groups {found['groups']:.1f} s; peak {found['peak']:.2f} GiB"
+        spent = found["groups"] + found["leakage"]
+        rows.append(table.compared(f"12 leakage, {task}", spent, "s", "", None, remark=remark))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; default all")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    table.add_option(parser)
+    arguments = parser.parse_args()
+    tasks = arguments.tasks or list(TASKS)
+    if set(tasks) - set(TASKS):
+        parser.error(f"choose among {', '.join(TASKS)}")
+    if arguments.measure:
+        measure(tasks[0], Path(arguments.measure))
+        return
+
+    with tempfile.TemporaryDirectory() as name:
+        for task in tasks:
+            into = Path(name) / f"{task}.json"
+            subprocess.run([sys.executable, __file__, task, "--measure", into], check=True)
+        table.merge(__file__, rows_of(Path(name), tasks), arguments.table)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        measure(sys.argv[1])
-    else:
-        for task in TASKS:
-            subprocess.run([sys.executable, __file__, task], check=True)
+    main()

@@ -12,7 +12,8 @@ L layers, width h, inner width m:
 that is Wqkv, the attention's output, gated_layers and wo; then queries × keys and weights ×
 values. Padding, norms, GELU, softmax, embeddings, head, tokenizing: time, but no operations.
 
-Run: `python tests/bench/oracle_throughput.py`; writes results/bench/oracle_throughput.json.
+Run: `python tests/bench/oracle_throughput.py`; writes results/bench/oracle_throughput.json, and
+merges its rows into results/bench/bench.json.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import table
 import torch
 
 from genosiege import files, runtime
@@ -46,6 +48,7 @@ LENGTH = 300
 SQUARES = (1024, 2048, 4096)
 ROUNDS = 4
 SECONDS_PER_SQUARE_AND_ROUND = 0.8
+LEAST_SHARE = {"cpu": 0.7, "cuda": 0.5}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -159,21 +162,37 @@ def _name(device: torch.device) -> str:
     return f"CPU ({platform.machine()})"
 
 
+def row_of(one: Measurement) -> table.Row:
+    """Give the row of a measurement."""
+    kind = "cpu" if one.device.startswith("CPU") else "cuda"
+    return table.compared(
+        f"01 oracle alone, {'CPU' if kind == 'cpu' else 'GPU'} {one.precision}",
+        one.oracle_gflops,
+        "GFLOP/s",
+        f"matrix product: {one.matrix_product_gflops:.4g} GFLOP/s",
+        one.share,
+        least=LEAST_SHARE[kind],
+        percent=True,
+        remark=f"{one.sequences} sequences of {LENGTH} bp, {one.sequences_per_second}/s",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results/bench/oracle_throughput.json")
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--sequences", type=int, help="per round; default some seconds' worth")
+    table.add_option(parser)
     arguments = parser.parse_args()
 
     runtime.use(threads=len(os.sched_getaffinity(0)))
     model = make_model(np.random.default_rng(1))
-    # Sequences per round: some seconds' worth.
     devices = [(torch.device("cpu"), 64)]
     if torch.cuda.is_available():
         devices.append((torch.device("cuda"), 4096))
     measured = [
-        measure(model, precision, device, n, arguments.batch_size)
+        measure(model, precision, device, arguments.sequences or n, arguments.batch_size)
         for device, n in devices
         for precision in arguments.precision
     ]
@@ -187,6 +206,7 @@ def main() -> None:
             f"{one.oracle_gflops:>10}{one.matrix_product_gflops:>10}  {one.share:.1%}"
         )
     print(f"Written: {arguments.output}")
+    table.merge(__file__, [row_of(one) for one in measured], arguments.table)
 
 
 if __name__ == "__main__":

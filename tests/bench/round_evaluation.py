@@ -4,12 +4,17 @@ Full-size DNABERT-2 with random weights, frozen, reads random 300 bp sequences o
 Its head is trained on them, hardened for one round, and the round evaluated twice: on the
 cached features, from the file to the metrics, and with the full model, from the strings to
 the metrics. Both must predict the same class of every sequence, logits apart by rounding only,
-and the first must cost under 2 % of the second. Loading the model, the same for both, is left out.
+and the first should cost under 2 % of the second. Loading the model, the same for both, is left
+out.
+
+The row of the table has the training too. That one encodes the adversaries of a round, however
+large the split is, so it is held against encoding a test split of 5,920 sequences (prom_300_all),
+from what one sequence takes here; evaluated are as many cached features.
 
 The cache holds batches of another size than the full model reads, so that the two are no copies.
 
-Run: `python tests/bench/round_evaluation.py`; writes results/bench/round_evaluation.json, and
-ends with status 1 where a prediction differs or the limit is exceeded.
+Run: `python tests/bench/round_evaluation.py`; writes results/bench/round_evaluation.json, merges
+its row into results/bench/bench.json, and ends with status 1 where a prediction differs.
 """
 
 import argparse
@@ -23,6 +28,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import table
 import torch
 from oracle_throughput import generate, make_model
 
@@ -34,6 +40,7 @@ from genosiege.sequence.hardening import Hardening
 from genosiege.sequence.oracle import CLOSE, Oracle
 
 N_HARDENED = 16
+N_TEST = 5920
 LARGEST_SHARE = 0.02
 REPEATS = 5
 
@@ -53,12 +60,28 @@ class Comparison:
     seconds_full_model: float
     share: float
     seconds_hardening: float
+    seconds_cached_test_split: float
 
     @property
     def holds(self) -> bool:
-        """Whether predictions agree and the cached evaluation is cheap enough."""
-        agree = self.predictions_that_differ == 0 and self.largest_logit_difference <= CLOSE
-        return agree and self.share < LARGEST_SHARE
+        """Whether predictions agree."""
+        return self.predictions_that_differ == 0 and self.largest_logit_difference <= CLOSE
+
+    def row(self) -> table.Row:
+        """Hold training and evaluation of a round against encoding the test split again."""
+        round_ = self.seconds_hardening + self.seconds_cached_test_split
+        again = self.seconds_full_model * N_TEST / self.sequences
+        return table.compared(
+            "05 hardening round, training and clean evaluation",
+            round_,
+            "s",
+            f"encoding {N_TEST} sequences again: {again:.4g} s",
+            round_ / again,
+            most=LARGEST_SHARE,
+            percent=True,
+            remark=f"{self.device}; {N_HARDENED} adversaries; training {self.seconds_hardening} s, "
+            f"evaluation {self.seconds_cached_test_split} s; rival from {self.sequences} sequences",
+        )
 
 
 def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
@@ -92,34 +115,50 @@ def harden(model: SequenceModel, sequences: list[str], rng: np.random.Generator)
     return np.array(hardening.harden(model, examples, [], options, rng, runtime.device()).losses)
 
 
+def evaluate(model: SequenceModel, table_path: Path, cache: Path) -> np.ndarray:
+    """Evaluate on cached features, from the files to the metrics."""
+    test = splits.read_split(table_path, cache)
+    logits = prediction.head_logits(model, test.features)
+    metrics.classification_metrics(logits, test.labels)
+    return logits
+
+
+def write_split(
+    sequences: list[str], labels: np.ndarray, features: np.ndarray, folder: Path
+) -> tuple[Path, Path]:
+    """Write a split and its cached features."""
+    rows, cache = folder / f"{len(sequences)}.parquet", folder / f"{len(sequences)}.safetensors"
+    files.write_parquet(pd.DataFrame({"sequence": sequences, "label": labels}), rows)
+    files.write_tensors({"features": features}, cache)
+    return rows, cache
+
+
+def median_seconds(work: Callable[[], np.ndarray]) -> float:
+    """Repeat what is short: a single run would measure the disk's mood."""
+    return float(np.median([timed(work)[1] for _ in range(REPEATS)]))
+
+
 def compare(n: int, folder: Path) -> Comparison:
     """Evaluate one round on cached features and with the full model."""
     rng = np.random.default_rng(1)
     model, device = make_model(rng), runtime.device()
     sequences, labels = generate(n, rng), rng.integers(2, size=n)
-    table, cache = folder / "test.parquet", folder / "test.safetensors"
-    files.write_parquet(pd.DataFrame({"sequence": sequences, "label": labels}), table)
     encoded = prediction.encode(model, model.tokenizer.encode(sequences), 24, device)
-    files.write_tensors({"features": encoded}, cache)
-    train_head(model, splits.read_split(table, cache), rng)
+    made = write_split(sequences, labels, encoded, folder)
+    train_head(model, splits.read_split(*made), rng)
     _, seconds_hardening = timed(lambda: harden(model, generate(N_HARDENED, rng), rng))
 
-    def with_cache() -> np.ndarray:
-        test = splits.read_split(table, cache)
-        logits = prediction.head_logits(model, test.features)
-        metrics.classification_metrics(logits, test.labels)
-        return logits
-
     def with_model() -> np.ndarray:
-        test = splits.read_split(table)
+        test = splits.read_split(made[0])
         oracle = Oracle(model, precision="fp32", batching="lockstep", batch_size=64)
         logits = oracle.logits(test.sequences)
         metrics.classification_metrics(logits, test.labels)
         return logits
 
-    # The short one is repeated: a single run would measure the disk's mood.
-    runs = [timed(with_cache) for _ in range(REPEATS)]
-    cached, seconds_cached = runs[0][0], float(np.median([seconds for _, seconds in runs]))
+    cached = evaluate(model, *made)
+    seconds_cached = median_seconds(lambda: evaluate(model, *made))
+    again = np.arange(N_TEST) % n
+    large = write_split([sequences[i] for i in again], labels[again], encoded[again], folder)
     logits, seconds_full = timed(with_model)
     return Comparison(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
@@ -133,6 +172,7 @@ def compare(n: int, folder: Path) -> Comparison:
         seconds_full_model=round(seconds_full, 3),
         share=round(seconds_cached / seconds_full, 5),
         seconds_hardening=round(seconds_hardening, 3),
+        seconds_cached_test_split=round(median_seconds(lambda: evaluate(model, *large)), 3),
     )
 
 
@@ -140,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results/bench/round_evaluation.json")
     parser.add_argument("--sequences", type=int, default=96)
+    table.add_option(parser)
     arguments = parser.parse_args()
 
     runtime.use(threads=len(os.sched_getaffinity(0)))
@@ -155,8 +196,9 @@ def main() -> None:
         f"{found.seconds_full_model} s: {found.share:.2%} (limit {LARGEST_SHARE:.0%})\n"
         f"Written: {arguments.output}"
     )
+    table.merge(__file__, [found.row()], arguments.table)
     if not found.holds:
-        sys.exit("Error: the cached evaluation is not the full model's, or costs too much.")
+        sys.exit("Error: the cached evaluation is not the full model's.")
 
 
 if __name__ == "__main__":

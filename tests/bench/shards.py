@@ -6,11 +6,11 @@ each several times and in turn; the best time of each counts. What was made is r
 call, and files are warm, as one call goes ahead. Calls whose searches are of a few questions only
 tell how much of the time is spent on starting Snakemake, Python and the model.
 
-Both ways must make the same tables. Side by side may take at most 0.6 of the time of one after the
-other. Other work on the machine disturbs this more than other figures.
+Both ways must make the same tables. Side by side should take at most 0.6 of the time of one after
+the other. Other work on the machine disturbs this more than other figures.
 
-Run: `python tests/bench/shards.py`; writes results/bench/shards.json, and ends with status 1 where
-the tables differ or the limit is exceeded.
+Run: `python tests/bench/shards.py`; writes results/bench/shards.json, merges its row into
+results/bench/bench.json, and ends with status 1 where the tables differ.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import table
 from calling import run_workflow
 
 from genosiege import files
@@ -97,14 +98,14 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether both ways make the same tables, and the second is quick enough."""
-        return self.same_tables and self.ratio <= LARGEST_RATIO
+        """Whether both ways make the same tables."""
+        return self.same_tables
 
 
 def attack(folder: Path, config: dict[str, Any], cores: int) -> tuple[float, list[bytes]]:
     """Make both shards afresh; give the seconds that it took, and the tables."""
-    for table in TABLES:
-        (folder / table).unlink(missing_ok=True)
+    for path in TABLES:
+        (folder / path).unlink(missing_ok=True)
     start = time.perf_counter()
     # Snakemake ends with its timespan, which is no part of the work.
     timespan = ("--max-jobs-per-timespan", "100/1s")
@@ -112,10 +113,10 @@ def attack(folder: Path, config: dict[str, Any], cores: int) -> tuple[float, lis
     seconds = time.perf_counter() - start
     if run.returncode:
         sys.exit(f"Error: a call failed.\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}")
-    return seconds, [(folder / table).read_bytes() for table in TABLES]
+    return seconds, [(folder / path).read_bytes() for path in TABLES]
 
 
-def compare(n: int, folder: Path) -> Comparison:
+def compare(n: int, folder: Path, repeats: int = REPEATS) -> Comparison:
     """Attack n sequences in both ways."""
     config = copy.deepcopy(CONFIG)
     config["sampling"] = {"attack_samples": n}
@@ -129,7 +130,7 @@ def compare(n: int, folder: Path) -> Comparison:
         starting[cores] = min(attack(folder, short, cores)[0] for _ in range(2))
     seconds: dict[int, list[float]] = {1: [], SHARDS: []}
     tables = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for cores, found in seconds.items():
             taken, made = attack(folder, config, cores)
             found.append(round(taken, 2))
@@ -154,10 +155,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="results/bench/shards.json")
     parser.add_argument("--sequences", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    table.add_option(parser)
     arguments = parser.parse_args()
 
     with TemporaryDirectory() as folder:
-        found = compare(arguments.sequences, Path(folder))
+        found = compare(arguments.sequences, Path(folder), arguments.repeats)
     files.write_json(asdict(found), arguments.output)
     print(
         f"{found.sequences} sequences in {SHARDS} shards, {found.cores_of_machine} cores, load "
@@ -167,8 +170,18 @@ def main() -> None:
         f"{found.starting_side_by_side} s: {found.starting_share:.0%} side by side\n"
         f"Written: {arguments.output}"
     )
+    row = table.compared(
+        "12 two shards on two cores",
+        min(found.side_by_side),
+        "s",
+        f"one after the other: {min(found.one_after_the_other)} s",
+        found.ratio,
+        most=LARGEST_RATIO,
+        remark=f"{found.sequences} sequences; start-up {found.starting_share:.0%} side by side",
+    )
+    table.merge(__file__, [row], arguments.table)
     if not found.holds:
-        sys.exit("Error: the shards' tables differ, or two cores are of too little use.")
+        sys.exit("Error: the shards' tables differ.")
 
 
 if __name__ == "__main__":

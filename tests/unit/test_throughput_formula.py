@@ -9,8 +9,9 @@ from genosiege.sequence.dnabert2 import DnaBert2
 
 
 @pytest.mark.parametrize("n_tokens", [1, 37, 70])
-def test_the_benchmark_counts_the_operations_that_pytorch_counts(repository, n_tokens):
+def test_the_benchmark_counts_the_operations_that_pytorch_counts(repository, n_tokens, monkeypatch):
     path = repository / "tests" / "bench" / "oracle_throughput.py"
+    monkeypatch.syspath_prepend(path.parent)
     specification = importlib.util.spec_from_file_location(path.stem, path)
     bench = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(bench)
