@@ -12,6 +12,7 @@ Pieces are remembered: an attack asks about the same edits again and again.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,7 +207,7 @@ class Retokenizer:
         self._pool = _Pool()
         self._pieces: dict[str, int] = {}
         self._originals: dict[str, _Original] = {}
-        self._fits: dict[tuple[int, int], bool] = {}
+        self._fits: dict[int, bool] = {}
 
     def encode(
         self, sequences: Sequence[str], originals: Sequence[str | None] | None = None
@@ -323,9 +324,7 @@ class Retokenizer:
         """Give for each string the row of the pool with its ids, without special tokens."""
         numbers = list(map(self._pieces.get, strings))
         if None in numbers:
-            missing = list(
-                dict.fromkeys(s for s, n in zip(strings, numbers, strict=True) if n is None)
-            )
+            missing = [s for s in dict.fromkeys(strings) if s not in self._pieces]
             self._pieces.update(zip(missing, self._pool.add(self._apart(missing)), strict=True))
             numbers = list(map(self._pieces.get, strings))
         return np.array(numbers, dtype=np.int64)
@@ -352,13 +351,14 @@ class Retokenizer:
 
     def _fit(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Tell which pairs of tokens are the encoding of their strings."""
-        pairs = list(zip(left.tolist(), right.tolist(), strict=True))
+        # One number for each pair: thousands of tuples would set off the garbage collector.
+        pairs = ((left.astype(np.int64) << 32) + right).tolist()
         missing = [pair for pair in dict.fromkeys(pairs) if pair not in self._fits]
         if missing:
-            encoded = self._apart([self._text[one] + self._text[other] for one, other in missing])
-            alone = (encoded.lengths == 2) & (
-                encoded.ids[encoded.offsets[:-1]] == [p[0] for p in missing]
-            )
+            firsts, seconds = np.divmod(np.array(missing), 1 << 32)
+            named = [[self._text[one] for one in ones.tolist()] for ones in (firsts, seconds)]
+            encoded = self._apart(list(map(add, *named)))
+            alone = (encoded.lengths == 2) & (encoded.ids[encoded.offsets[:-1]] == firsts)
             self._fits.update(zip(missing, alone.tolist(), strict=True))
         return np.fromiter(map(self._fits.__getitem__, pairs), np.bool_, len(pairs))
 
