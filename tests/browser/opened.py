@@ -9,6 +9,8 @@ REPORT = ROOT / "results/demo/report.html"
 SCREENSHOTS = ROOT / "results/screenshots"
 
 DESK = ViewportSize(width=1440, height=900)
+WAIT_MS = 15_000
+
 PHONE = ViewportSize(width=390, height=844)
 
 
@@ -18,6 +20,7 @@ class Opened:
     def __init__(self, browser: Browser, size: ViewportSize) -> None:
         context = browser.new_context(viewport=size, offline=True)
         self.page: Page = context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
         self.wrong: list[str] = []
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))

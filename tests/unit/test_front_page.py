@@ -2,10 +2,14 @@
 
 import html
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
+import jinja2
 import numpy as np
 import pandas as pd
 import pytest
+from docutils.core import publish_parts
 
 from genosiege.errors import InputError
 from genosiege.report import described, findings, front_page, job_times
@@ -208,6 +212,28 @@ def test_the_run_is_described_with_versions_and_machines():
     assert told["attacks searched on"] == "a GPU · bf16 · lockstep"
     # Without a table there is nothing to say of data and models.
     assert [*rows] == ["Seeds, versions, machines"]
+
+
+@pytest.mark.parametrize(("tasks", "datasets"), [(["a"], ["b"]), ([], ["b"]), (["a"], [])])
+def test_the_page_around_it_is_sound_whichever_arm_was_run(
+    tasks, datasets, repository, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("results/main").mkdir(parents=True)
+    Path("results/main/front_page.html").write_text("<p>the findings</p>")
+    run = {"name": "main", "tasks": tasks, "datasets": datasets, "attacks": [], "defences": ["d"]}
+    asked = {"attack_samples": None}
+    config = {"run": run, "sampling": asked, "certify": {"max_edits": 1},
+              "detection": {"sequence": [], "models": datasets}}  # fmt: skip
+    text = (repository / "workflow/report/workflow.rst").read_text()
+
+    # As Snakemake does it.
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+    rst = environment.from_string(text).render(snakemake=SimpleNamespace(config=config))
+    page = publish_parts(rst, writer_name="html", settings_overrides={"report_level": 2})
+
+    assert "<p>the findings</p>" in page["html_body"]
+    assert "system-message" not in page["html_body"]
 
 
 def test_times_are_summed_up_by_kind_of_job(tmp_path):

@@ -171,6 +171,7 @@ CHANGES = {
     "modules that the run does not use (`sequence/attacks/random.py`)": module(
         "sequence/attacks/random.py"
     ),
+    "a table of kinds, for a kind of your own (`kinds/models.py`)": module("kinds/models.py"),
     "files with a new time and the content they had": Change(
         appended={f"{folder}/**/*": "" for folder in ("mine", "resources", "results", "workflow")}
     ),

@@ -2,7 +2,9 @@
 
 import copy
 import os
+import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,14 @@ def plan(checkout: Path) -> Plan:
         return tiny.planned(run.stdout + run.stderr)
 
     return dry_run
+
+
+def test_the_configuration_that_a_run_keeps_asks_for_nothing_else(checkout):
+    kept = files.read_json(checkout / RESULTS / "config.json")
+
+    plan = run_workflow(checkout, kept, "--dry-run", root=checkout, check=True)
+
+    assert "Nothing to be done" in plan.stdout + plan.stderr
 
 
 def test_prepared_data_have_the_columns_of_the_contract(results):
@@ -174,7 +184,10 @@ def test_an_edited_module_reruns_its_dependents_and_an_edit_taken_back_nothing(c
     edited = plan()
     path.write_text(before)
 
-    reports = {"make_audit_tables": 1, "interpret": 1, "draw_figures": 1}
+    reports = {
+        "make_audit_tables": 1, "interpret": 1, "draw_figures": 1, "draw_interactive": 1,
+        "tell_findings": 1, "sum_up_times": 1,
+    }  # fmt: skip
     assert edited == {"certify": N_MODELS, **reports}
     # The file is newer than all results; its content is as it was.
     assert plan() == {}
@@ -205,3 +218,26 @@ def test_the_report_holds_tables_figures_and_captions(checkout):
     for result in ("attacks.csv", "baseline.csv", "edits_per_success.svg", "confidence.svg"):
         assert result in page
     assert "How robust are models of the genome" in page
+    assert "What came out" in page
+
+
+def test_two_reports_of_one_run_are_equal(checkout):
+    one, other = (checkout / RESULTS / f"report{number}.html" for number in (1, 2))
+    for path in (one, other):
+        run_workflow(checkout, tiny.CONFIG, "--report", str(path), root=checkout, check=True)
+
+    assert blanked(one.read_text()) == blanked(other.read_text())
+
+
+def blanked(report: str) -> str:
+    """Take out when the report was made."""
+    return re.sub(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}", "", report)
+
+
+def test_a_large_run_is_reported_as_an_archive(checkout):
+    archive = checkout / RESULTS / "report.zip"
+    run_workflow(checkout, tiny.CONFIG, "--report", str(archive), root=checkout, check=True)
+
+    with zipfile.ZipFile(archive) as report:
+        names = [Path(name).name for name in report.namelist()]
+    assert {"report.html", "attacks.csv", "edit_explorer.html"} <= set(names)

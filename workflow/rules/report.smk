@@ -289,11 +289,8 @@ rule tell_findings:
 
 rule sum_up_times:
     input:
-        # What is made last, so that all that lasts is over.
-        sequence_results,
-        hardening_results,
-        expression_results,
-        detection_results,
+        # What is made of all that lasts, so that it is over.
+        tables=told_tables(),
         code=code("sum_up_times"),
     output:
         jobs=shown("benchmarks/jobs.csv", "Speed", "All jobs", "CSV file", "jobs"),

@@ -21,7 +21,7 @@ MOST_LINES = 6
 """Lines of one adversary; of a longer sequence those with most edits are drawn."""
 
 # Heights in the coordinates of a line, whose track of probabilities goes from 0 to 1.
-_ADVERSARY, _ORIGINAL, _MOTIF, _TOP = 1.28, 1.62, 1.95, 2.5
+_ADVERSARY, _ORIGINAL, _MOTIF, _TOP = 1.36, 1.72, 2.05, 2.6
 
 
 class _Line(NamedTuple):
@@ -62,7 +62,7 @@ def viewer(
         return figure
     colours = {name: look.colour for name, look in looks([*attacks, *examples["attack"]]).items()}
     lines = [line for example in examples.to_dict("records") for line in _lines(example)]
-    heights = [1.4 if line.first else 1.15 for line in lines]
+    heights = [1.5 if line.first else 1.3 for line in lines]
     figure = Figure(figsize=(12.5, sum(heights) + 0.4))
     figure.set_layout_engine("constrained", h_pad=0.03, w_pad=0.1)
     axes = np.ravel(figure.subplots(len(lines), 1, squeeze=False, height_ratios=heights))
@@ -162,7 +162,7 @@ def _finish(ax: Axes, line: _Line, tss_index: int | None) -> None:
         ax.set_title(
             f"{example['attack']} · {example['choice']} · {example['id']}, class "
             f"{example['label']} · P(true class) {float_of(example):.3f} → {after:.3f}, "
-            f"{example['n_edits']} edits"
+            f"{example['n_edits']} edit{'' if example['n_edits'] == 1 else 's'}"
         )
     ax.set_xlim(line.start - 1, max(line.stop, line.start + WIDTH))
     ax.set_ylim(0, _TOP)

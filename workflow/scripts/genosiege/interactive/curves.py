@@ -105,13 +105,15 @@ def _chart(
 ) -> alt.TopLevelMixin:
     """Lay lines with points over their bands, with a choice of model and of measure."""
     models = sorted(rows["model"].unique())
+    # Both are counts: no mark stands between two of them.
+    places = sorted({int(place) for place in rows[x]})
     chosen = [_choice("model", models)] + ([_choice("measure", measures)] if measures else [])
     shown = alt.selection_point(name="shown", fields=[group], bind="legend")
     colour = alt.Color(
         f"{group}:N", scale=alt.Scale(domain=[*colours], range=[*colours.values()]), title=group
     )
     base = alt.Chart(page.data(rows)).encode(
-        x=alt.X(f"{x}:Q", title=x_title, axis=alt.Axis(tickMinStep=1)), color=colour
+        x=alt.X(f"{x}:Q", title=x_title, axis=alt.Axis(values=places, format="d")), color=colour
     )
     for choice in chosen:
         base = base.transform_filter(choice)

@@ -140,7 +140,8 @@ def _heading(base: alt.Chart, pick: alt.Parameter) -> alt.Chart:
     said = (
         "datum.model + ' · ' + datum.attack + ' · ' + datum.id + ', class ' + datum.label"
         " + ' · P(true class) ' + format(datum.p_true_before, '.3f') + ' → '"
-        " + format(datum.p_true_after, '.3f') + ', ' + datum.n_edits + ' edits'"
+        " + format(datum.p_true_after, '.3f') + ', ' + datum.n_edits"
+        " + (datum.n_edits === 1 ? ' edit' : ' edits')"
     )
     heading: alt.Chart = (
         base.transform_filter(pick)

@@ -72,10 +72,16 @@ def _models(tables: Mapping[str, pd.DataFrame]) -> Rows:
             rows.append([str(row["encoder"]), str(row["task"]), *counts])
     if "expression_models" in tables:
         for _, row in tables["expression_models"].drop_duplicates(["dataset", "model"]).iterrows():
-            known = row["n_parameters"]
-            size = f"{int(known):,}" if pd.notna(known) else f"{int(row['n_nodes']):,} nodes"
-            rows.append([str(row["model"]), str(row["dataset"]), size, "all"])
+            rows.append([str(row["model"]), str(row["dataset"]), _size(row), "all"])
     return rows
+
+
+def _size(row: "pd.Series[Any]") -> str:
+    """Count what a model of expression is made of, as far as its kind says."""
+    for name, unit in (("n_parameters", ""), ("n_nodes", " nodes")):
+        if pd.notna(row[name]):
+            return f"{int(row[name]):,}{unit}"
+    return ""
 
 
 def _made(
