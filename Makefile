@@ -34,7 +34,7 @@ demo: $(STAMP)  ## simulated promoters and expression, small models, attacks, a 
 	@echo "two rounds of adversarial training with a control; simulated tumours and COVID-19 cells,"
 	@echo "five models of expression, FIMBA, an autoencoder that evades and poisons; detectors, and"
 	@echo "who evades them; tables (results/demo/tables/) and figures (results/demo/figures/)."
-	@echo "Open results/demo/report.html in a browser."
+	@echo "Open results/demo/report.html in a browser. What came out stands on its first page."
 
 report: $(STAMP)  ## of the last run, whatever it was
 	@asked=$$(ls -t results/*/config.json 2>/dev/null | head -n 1); \
@@ -45,6 +45,7 @@ report: $(STAMP)  ## of the last run, whatever it was
 
 test: $(STAMP)  ## all tests that need neither real data nor a cluster
 	$(PYTEST) -m "not real and not slurm and not slow and not browser"
+	@echo "Long tests, real data, a browser and a cluster: make test-full."
 
 test-full: $(STAMP)  ## also the long ones, those on the real data of ../shared, and on a cluster
 	$(PYTEST) -m "not slurm and not browser"
@@ -74,6 +75,7 @@ results: $(STAMP)  ## the experiments on real data that the README quotes; can b
 docs: $(STAMP)  ## docs/results.md and the README's results from docs/results, config/reference.md from the schema
 	python docs/render.py
 	python docs/settings.py
+	@echo "Look at git diff: README.md, docs/results.md, config/reference.md."
 
 bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in the same run
 	python tests/bench/oracle_throughput.py --sequences 32
@@ -100,6 +102,7 @@ lint: $(STAMP)  ## format and static checks
 	snakemake --lint
 	snakemake --lint $(DEMO)
 	mypy
+	@echo "All clean."
 
 unlock: $(STAMP)  ## remove the lock that a killed snakemake left
 	snakemake --unlock --cores 1

@@ -1,4 +1,4 @@
-"""Render docs/results.md and the README's block of results from the tables beside this file."""
+"""Render docs/results.md and the README's blocks of results from the tables beside this file."""
 
 import csv
 import math
@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 import yaml
 
-BLOCK = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
+BLOCKS = ("demo", "results")
+"""Parts of the README between <!-- name --> and <!-- /name -->, from readme_{name}.md.j2."""
 
 
 class ResultError(Exception):
@@ -130,16 +131,22 @@ def render(root: Path, template: str) -> str:
     jinja.globals |= {"interval": interval, "claim": claim}
     jinja.filters |= {"number": number, "whole": lambda value: number(value, digits=0)}
     jinja.filters |= {"p": lambda value: f"{float(value):.2g}" if value else "–"}
+    jinja.filters |= {"figure": lambda value: f"{float(value):,g}" if value else "–"}
+    jinja.filters |= {"share": lambda value: f"{float(value):.1%}" if value else "–"}
     jinja.filters |= {"fraction": lambda value: str(Fraction(value).limit_denominator(100))}
     return jinja.from_string((root / "docs" / template).read_text(encoding="utf-8")).render()
 
 
 def readme(root: Path) -> str:
-    """Give the README with its block of results rendered."""
-    block = render(root, "readme_results.md.j2")
-    text, n = BLOCK.subn(lambda _: block, (root / "README.md").read_text(encoding="utf-8"))
-    if n != 1:
-        raise ResultError("README.md needs one line <!-- results --> and one <!-- /results -->.")
+    """Give the README with its blocks rendered."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for name in BLOCKS:
+        block = render(root, f"readme_{name}.md.j2")
+        place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+        # A function, so that nothing of the block is taken for a reference to a group.
+        text, n = place.subn(lambda _, block=block: block, text)
+        if n != 1:
+            raise ResultError(f"README.md needs one line <!-- {name} --> and one <!-- /{name} -->.")
     return text
 
 

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from genosiege import files, runtime
 from genosiege.errors import InputError
 
@@ -180,7 +182,10 @@ def main() -> None:
 
     rows = read(arguments.table)
     machines = sorted({f"{row['cores']} cores of {row['machine']}" for row in rows})
-    print("\n".join(machines), text(rows), f"Written: {arguments.table}", sep="\n")
+    sheet = Path(arguments.table).with_suffix(".csv")
+    with files.whole(sheet) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+    print("\n".join(machines), text(rows), f"Written: {arguments.table}, {sheet}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ rule draw_sample:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
     log:
         "<logs>/draw_sample/{task}.{encoder}.{split}.log",
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 1
@@ -41,9 +42,10 @@ rule attack_shard:
         "<logs>/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.shard{shard}.log",
     benchmark:
         "<results>/benchmarks/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.shard{shard}.tsv"
+    # One thread: a search works on small batches, and shards run side by side.
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
-    # One thread: a search works on small batches, and shards run side by side.
     threads: 1
     resources:
         gpu=1,
@@ -75,6 +77,7 @@ rule rescore:
         table=f"{ATTACK}.parquet",
     log:
         "<logs>/rescore/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.log",
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2

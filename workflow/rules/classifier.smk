@@ -16,6 +16,7 @@ rule train_encoder:
         "<logs>/train_encoder/{task}.{encoder}.log",
     benchmark:
         "<results>/benchmarks/train_encoder/{task}.{encoder}.tsv"
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2
@@ -43,6 +44,7 @@ rule tokenize_task:
         test=f"{SEQUENCE}/tokens/test.safetensors",
     log:
         "<logs>/tokenize_task/{task}.{encoder}.log",
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 1
@@ -70,6 +72,7 @@ rule embed:
         "<logs>/embed/{task}.{encoder}.log",
     benchmark:
         "<results>/benchmarks/embed/{task}.{encoder}.tsv"
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2
@@ -97,6 +100,7 @@ rule fine_tune:
         "<logs>/fine_tune/{task}.{encoder}.seed{seed}.log",
     benchmark:
         "<results>/benchmarks/fine_tune/{task}.{encoder}.seed{seed}.tsv"
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2
@@ -127,6 +131,7 @@ rule evaluate:
         "<logs>/evaluate/{task}.{encoder}.seed{seed}.{stage}.log",
     benchmark:
         "<results>/benchmarks/evaluate/{task}.{encoder}.seed{seed}.{stage}.tsv"
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2

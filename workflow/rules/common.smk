@@ -81,6 +81,10 @@ wildcard_constraints:
     fraction="[0-9]+",
 
 
+# Rounds of hardening follow one another: what they wait for goes before what can wait.
+FIRST = 1
+
+
 # A rule's settings --------------------------------------------------------------------
 
 REQUIRED = object()

@@ -14,6 +14,7 @@ rule download_task:
         table="resources/tasks/{task}/{split}.csv",
     log:
         "<logs>/download_task/{task}.{split}.log",
+    priority: FIRST
     conda:
         "../../envs/download.yaml"
     threads: 1
@@ -42,6 +43,7 @@ rule prepare_task:
         "<logs>/prepare_task/{task}.log",
     benchmark:
         "<results>/benchmarks/prepare_task/{task}.tsv"
+    priority: FIRST
     conda:
         "../../envs/download.yaml"
     threads: 1

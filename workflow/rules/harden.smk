@@ -14,6 +14,7 @@ checkpoint decide_round:
         decision=f"{ROUND}/decision.json",
     log:
         "<logs>/decide_round/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
+    priority: FIRST
     localrule: True
     conda:
         "../../envs/report.yaml"
@@ -44,6 +45,7 @@ rule harden:
         "<logs>/harden/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
     benchmark:
         "<results>/benchmarks/harden/{task}.{encoder}.seed{seed}.{defence}.round{round}.tsv"
+    priority: FIRST
     conda:
         "../../envs/sequence.yaml"
     threads: 2

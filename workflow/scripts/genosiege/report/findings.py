@@ -14,6 +14,11 @@ COLUMNS = [
 """One row per model: a value beside what it is compared with, copied from the run's tables."""
 
 MODEL = ["task", "encoder"]
+TARGETS = {
+    "opposite": "the other class",
+    "error": "known errors",
+    "test_error": "the test split's own errors",
+}
 
 
 class Finding(NamedTuple):
@@ -113,8 +118,9 @@ def _hardening(tables: Tables) -> Iterator[dict[str, Any]]:
         rows, named = _one_seed(model)
         for _, row in rows.iterrows():
             note = "" if pd.isna(row["note"]) else f"; {row['note']}"
+            kind = "" if row["kind"] == row["defence"] else f" ({row['kind']})"
             yield {
-                "subject": f"{task} · {encoder}{named}, {row['defence']} ({row['kind']})",
+                "subject": f"{task} · {encoder}{named}, {row['defence']}{kind}",
                 "measure": "change of robust accuracy, last round against baseline",
                 **_rate(row, "delta_robust_accuracy", "value"),
                 "reference_measure": "change of clean accuracy",
@@ -132,15 +138,18 @@ def _expression(tables: Tables) -> Iterator[dict[str, Any]]:
         for column, preferred in (("targets", "opposite"), ("importance", "global")):
             rows = rows[rows[column] == preferred] if (rows[column] == preferred).any() else rows
         # All genes are no choice of genes, so that the ranking has nothing to say there.
-        some = rows[rows["n_genes"] < rows["n_genes"].max()]
-        rows = (some if len(some) else rows).sort_values(["n_genes", "t"])
+        moved = pd.to_numeric(rows["k"], errors="coerce").fillna(rows["n_genes"])
+        rows = rows.assign(moved=moved).sort_values(["moved", "t"])
+        some = rows[rows["moved"] < rows["n_genes"]]
+        rows = some if len(some) else rows
         if rows.empty:
             continue
         row = rows.iloc[-1]
         against = row["accuracy_minus_random"]
         yield {
             "subject": f"{dataset} · {name}{named}",
-            "measure": f"accuracy, {int(row['n_genes'])} genes moved towards {row['targets']}",
+            "measure": f"accuracy, {int(row['moved'])} genes moved towards "
+            f"{TARGETS.get(row['targets'], row['targets'])}",
             **_rate(row, "attacked_accuracy", "value"),
             "reference_measure": "accuracy before",
             **_rate(row, "clean_accuracy", "reference"),
