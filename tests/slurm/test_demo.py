@@ -31,6 +31,8 @@ CONFIG = {
     },
     "expression_hardening": {"models": ["cnn"], "rounds": 1},
     "comparison": {"models": ["cnn"]},
+    "poisoning": {"models": ["cnn"]},
+    "detection": {"models": ["cnn"]},
 }
 ELSEWHERE = {"fetch_encoder"}
 """Rules that the demo has no use for: its encoders are trained here."""

@@ -54,10 +54,11 @@ SMALL: dict[str, Any] = {
     "fimba": {"k": [5, "all"], "random_sets": 1, "folds": 2, "explain_samples": 20,
               "smallest_k": None},
     "vae": {"fractions": []},
-    "poisoning": {"rates": []},
+    "poisoning": {"models": None, "rates": []},
     "expression_hardening": {"models": []},
     "comparison": {"models": []},
     "detection": {
+        "models": None,
         "expression": ["mahalanobis"],
         "mutants": 1,
         "ssim": {"draws": 4, "permutations": 9, "max_samples": 4},
