@@ -6,8 +6,9 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 # Snakemake looks for work once per timespan and ends with one: for hundreds of jobs, seconds will do.
 SNAKEMAKE := snakemake --cores $(CORES) --max-jobs-per-timespan 1000/5s
-# A file's tests share what they have made: they stay together.
-PYTEST := pytest --numprocesses $(CORES) --dist loadfile
+# A file's tests share what they have made: they stay together. Those that run the workflow take
+# longest and go first.
+PYTEST := pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 DEMO := --configfile config/config.yaml config/demo.yaml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -44,11 +45,11 @@ report: $(STAMP)  ## of the last run, whatever it was
 	echo "Open $$run/report.html in a browser. What came out stands on its first page."
 
 test: $(STAMP)  ## all tests that need neither real data nor a cluster
-	$(PYTEST) -m "not real and not slurm and not slow and not browser"
+	$(PYTEST) -m "not real and not slurm and not slow and not browser" tests/workflow tests/unit
 	@echo "Long tests, real data, a browser and a cluster: make test-full."
 
 test-full: $(STAMP)  ## also the long ones, those on the real data of ../shared, and on a cluster
-	$(PYTEST) -m "not slurm and not browser"
+	$(PYTEST) -m "not slurm and not browser" tests/workflow tests/unit
 	$(MAKE) test-browser
 	$(MAKE) test-slurm
 

@@ -101,8 +101,9 @@ def search_at_work(cluster: Cluster, folder: Path) -> str:
             return ""
         rows = cluster.call("squeue", "--noheader", "--format=%i %T %k", "--sort=i").splitlines()
         running = (row.split(" ", 2) for row in rows)
-        # Shard 0 is the first that is submitted.
-        return next((r[0] for r in running if r[1] == "RUNNING" and "attack_shard" in r[2]), "")
+        # A job's comment is its rule and its wildcards, the shard last.
+        searches = (row for row in running if "attack_shard" in row[2] and row[2].endswith("_0"))
+        return next((row[0] for row in searches if row[1] == "RUNNING"), "")
 
     return wait_for(job)
 

@@ -17,7 +17,7 @@ from endings import assert_one_line, half_written
 NAME = "expression"
 MODELS = ("random_forest", "xgboost")
 CHAIN = ("train_expression_model", "rank_features", "fimba", "evade", "poison")
-TABLES = ("make_expression_tables", "draw_expression_figures")
+TABLES = ("make_expression_tables", "draw_expression_figures", *tiny.FRONT_PAGE)
 HARD = tiny.DATASET
 
 CONFIG: dict[str, Any] = {

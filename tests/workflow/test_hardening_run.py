@@ -54,7 +54,7 @@ TRAIN_SHARDS, TEST_SHARDS = 2, tiny.SHARDS
 FROZEN: dict[str, Any] = copy.deepcopy(CONFIG)
 FROZEN["run"] |= {"name": "frozen", "encoders": [tiny.DNABERT2], "defences": [CONTROL]}
 FROZEN["hardening"]["rounds"] = 2
-REPORT = {"make_hardening_tables": 1, "draw_hardening": 1}
+REPORT = dict.fromkeys(("make_hardening_tables", "draw_hardening", *tiny.FRONT_PAGE), 1)
 
 Plan = Callable[..., dict[str, int]]
 

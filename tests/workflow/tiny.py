@@ -17,6 +17,8 @@ DNABERT2 = "tiny_dnabert2"
 SEARCHES = ("genetic", "greedy")
 LATENT = ("latent_fgsm",)
 ATTACKS = (*SEARCHES, *LATENT, "transfer")
+FRONT_PAGE = ("tell_findings", "sum_up_times")
+"""Rules that follow the tables of every arm."""
 
 CONFIG: dict[str, Any] = {
     "run": {
