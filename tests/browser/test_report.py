@@ -75,7 +75,7 @@ def test_every_figure_is_visible(desk):
             arg=desk.results()[path]["data_uri"],
         ).json_value()
         assert min(size) > 100, path
-        desk.keep(f"figure_{re.sub(r'.*/figures/', '', path)[:-4].replace('/', '_')}")
+        desk.keep(f"figure_{re.sub(r'.*/(figures|benchmarks)/', '', path)[:-4].replace('/', '_')}")
     assert desk.wrong == []
 
 
