@@ -182,6 +182,7 @@ def test_adversaries_are_what_the_attack_on_the_model_before_found(checkout):
             assert row["n_edits"] == flips[row["id"]]
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_is_the_same_in_every_round(checkout):
     run_workflow(checkout, FROZEN, root=checkout, check=True)
     folder = checkout / f"results/frozen/sequence/{TASK}/{tiny.DNABERT2}/seed0"
@@ -243,6 +244,7 @@ def test_a_further_defence_runs_alone(plan):
     assert plan(run={"defences": [*DEFENCES, "mixed"]}) == later_rounds(1, 1, 1)
 
 
+@pytest.mark.slow
 def test_deleted_models_are_made_again_as_they_were(checkout):
     paths = [
         model(checkout) / f"{ADVERSARIAL}/round2/model.safetensors",
@@ -285,6 +287,7 @@ def expected_stop(checkout: Path) -> tuple[float, int]:
     return float(rates[lowest]) + 1e-9, lowest - 1
 
 
+@pytest.mark.slow
 def test_rounds_stop_at_the_threshold_and_a_second_call_finds_nothing_to_do(checkout):
     threshold, last = expected_stop(checkout)
     config = changed(hardening={"convergence_threshold": threshold})
@@ -367,6 +370,7 @@ def test_the_published_leak_is_marked_in_every_table(checkout):
     assert set(ours["adversary_source"]) == {"test"}
 
 
+@pytest.mark.slow
 def test_a_killed_round_goes_on_without_repeating_finished_shards(checkout):
     folder = beginning(checkout, "killed")
     # The attack for the first round's training: with one core, harden itself would take one thread
