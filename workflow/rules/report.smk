@@ -221,7 +221,7 @@ rule make_hardening_tables:
     params:
         names=config["run"]["defences"],
         # No input: who deletes old times wants no attack to be run again.
-        benchmarks=times_folder,
+        benchmarks=folder_of("times"),
     script:
         "../scripts/make_hardening_tables.py"
 
@@ -281,7 +281,7 @@ rule tell_findings:
         runtime=10,
     params:
         # The report knows its files by the paths they have here.
-        folder=report_folder,
+        folder=folder_of("front_page"),
         seeds=seeds_by_purpose(),
     script:
         "../scripts/tell_findings.py"
@@ -307,6 +307,6 @@ rule sum_up_times:
         runtime=10,
     params:
         # No input: who deletes old times wants no job to be run again.
-        benchmarks=benchmark_folder,
+        benchmarks=folder_of("jobs"),
     script:
         "../scripts/sum_up_times.py"

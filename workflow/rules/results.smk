@@ -184,14 +184,13 @@ def told_tables():
     return [f"<results>/tables/{name}.csv" for name in names]
 
 
-def benchmark_folder(wildcards, output):
-    """Name the folder that the jobs' own times lie in."""
-    return os.path.dirname(output.jobs)
+def folder_of(name):
+    """Make a function that names the folder which the output `name` lies in."""
 
+    def folder(wildcards, output):
+        return os.path.dirname(output[name])
 
-def report_folder(wildcards, output):
-    """Name the folder of the run."""
-    return os.path.dirname(output.front_page)
+    return folder
 
 
 def seeds_by_purpose():

@@ -191,11 +191,6 @@ def of_defences(file):
     )
 
 
-def times_folder(wildcards, output):
-    """Name the folder that the jobs' own times lie in."""
-    return os.path.dirname(output.times)
-
-
 # Targets ------------------------------------------------------------------------------
 
 

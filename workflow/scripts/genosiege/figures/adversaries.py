@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from genosiege.figures.style import BLACK, EMPTY_SIZE, GREY, PALE, ink, looks, say, styled
+from genosiege.figures.style import BLACK, GREY, PALE, ink, looks, panels, styled
 from genosiege.sequence import mutagenesis
 from genosiege.sequence.motifs import Motif, Site, find_sites
 from genosiege.sequence.positions import single_edits
@@ -57,9 +57,7 @@ def viewer(
         The attacks of the whole run, so that each has the same colour in all figures.
     """
     if examples.empty:
-        figure = Figure(figsize=EMPTY_SIZE)
-        say(figure.subplots(), "no sequence was attacked")
-        return figure
+        return panels(0, 0, 0, empty="no sequence was attacked")[0]
     colours = {name: look.colour for name, look in looks([*attacks, *examples["attack"]]).items()}
     lines = [line for example in examples.to_dict("records") for line in _lines(example)]
     heights = [1.5 if line.first else 1.3 for line in lines]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from genosiege.figures.style import COLOURS, EMPTY_SIZE, GREY, say, styled
+from genosiege.figures.style import COLOURS, GREY, panels, styled
 
 
 @styled
@@ -17,9 +17,7 @@ def bars(table: pd.DataFrame) -> Figure:
         From `job_times.job_times_table`.
     """
     if table.empty:
-        figure = Figure(figsize=EMPTY_SIZE)
-        say(figure.subplots(), "no job was measured")
-        return figure
+        return panels(0, 0, 0, empty="no job was measured")[0]
     figure = Figure(figsize=(7.5, 0.9 + 0.3 * len(table)))
     figure.set_layout_engine("constrained")
     ax = figure.subplots()

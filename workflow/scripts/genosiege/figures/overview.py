@@ -1,12 +1,11 @@
 """All attacks on all models at one glance."""
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from genosiege.figures.style import BLACK, EMPTY_SIZE, luminance, over_seeds, say, styled
+from genosiege.figures.style import ink_on, over_seeds, panels, styled
 
 WORST = "worst_case"
 COLOURS = "cividis"
@@ -25,9 +24,7 @@ def robust_accuracy(curve: pd.DataFrame, worst_case: pd.DataFrame) -> Figure:
     """
     shown = _at_most_edits(curve, worst_case)
     if shown.empty:
-        figure = Figure(figsize=EMPTY_SIZE)
-        say(figure.subplots(), "no attack was run")
-        return figure
+        return panels(0, 0, 0, empty="no attack was run")[0]
     figure = Figure(figsize=(3.6 + 0.95 * shown.shape[1], 1.3 + 0.42 * len(shown)))
     figure.set_layout_engine("constrained")
     ax = figure.subplots()
@@ -39,8 +36,7 @@ def robust_accuracy(curve: pd.DataFrame, worst_case: pd.DataFrame) -> Figure:
     )  # fmt: skip
     # As in the other matrices: seaborn's own choice falls below a contrast of 4.5 between the two.
     for text, value in zip(ax.texts, shown.to_numpy()[shown.notna().to_numpy()], strict=True):
-        light = luminance(np.array(colormaps[COLOURS](value)[:3])) > 0.18
-        text.set_color(BLACK if light else "white")
+        text.set_color(ink_on(colormaps[COLOURS](value)))
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0)
     ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")

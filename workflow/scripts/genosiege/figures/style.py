@@ -193,6 +193,12 @@ def ink(colour: str) -> str:
     return mpl.colors.to_hex(tuple(rgb))
 
 
+def ink_on(colour: Sequence[float] | NDArray[np.float64]) -> str:
+    """Choose black or white for text on a colour (red, green, blue in [0, 1], and maybe alpha)."""
+    # Either has a contrast of 4.5 or more on one side of this luminance.
+    return BLACK if luminance(np.array(colour[:3])) > 0.18 else "white"
+
+
 def luminance(rgb: NDArray[np.float64]) -> float:
     """Relative luminance of an sRGB colour, as WCAG 2 defines it."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)

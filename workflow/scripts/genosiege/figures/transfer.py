@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from genosiege.figures.style import BLACK, GREY, luminance, panels, styled
+from genosiege.figures.style import GREY, ink_on, panels, styled
 
 # Even in lightness from light to dark, so that it reads in grey and without red or green.
 COLOURS = colormaps["cividis_r"]
@@ -65,10 +65,8 @@ def _draw_matrix(ax: Axes, rows: pd.DataFrame, models: list[str]) -> None:
         if np.isnan(rate):
             ax.text(*place, "–", color=GREY, ha="center", va="center")
             continue
-        # Either has a contrast of 4.5 or more on one side of this luminance.
-        light = luminance(np.array(COLOURS(rate)[:3])) > 0.18
         ax.text(
-            *place, f"{rate:.0%}\nn = {n[row, column]}", color=BLACK if light else "white",
+            *place, f"{rate:.0%}\nn = {n[row, column]}", color=ink_on(COLOURS(rate)),
             ha="center", va="center", fontsize=9,
         )  # fmt: skip
     middles = np.arange(len(models)) + 0.5
