@@ -69,7 +69,7 @@ def viewer(
         original = str(example["original"])
         of_this = scanned[scanned["id"] == example["id"]]
         colour = colours[str(example["attack"])]
-        _draw_track(ax, line, mutagenesis.track(of_this, len(original)), float_of(example))
+        _draw_track(ax, line, mutagenesis.track(of_this, len(original)), _p_before(example))
         _draw_letters(ax, line, original, str(example["edits"]), colour)
         _draw_sites(ax, line, find_sites(original, motifs, tss_index), tss_index)
         _finish(ax, line, tss_index)
@@ -81,7 +81,7 @@ def viewer(
     return figure
 
 
-def float_of(example: Mapping[Hashable, object]) -> float:
+def _p_before(example: Mapping[Hashable, object]) -> float:
     """Give the probability of the true class before the attack."""
     return float(str(example["p_true_before"]))
 
@@ -159,7 +159,7 @@ def _finish(ax: Axes, line: _Line, tss_index: int | None) -> None:
         after = float(str(example["p_true_after"]))
         ax.set_title(
             f"{example['attack']} · {example['choice']} · {example['id']}, class "
-            f"{example['label']} · P(true class) {float_of(example):.3f} → {after:.3f}, "
+            f"{example['label']} · P(true class) {_p_before(example):.3f} → {after:.3f}, "
             f"{example['n_edits']} edit{'' if example['n_edits'] == 1 else 's'}"
         )
     ax.set_xlim(line.start - 1, max(line.stop, line.start + WIDTH))

@@ -1,6 +1,5 @@
 """A Vega-Lite chart as one HTML page that draws without a network."""
 
-import html
 import json
 import os
 from typing import Any, TypeVar, cast
@@ -10,40 +9,25 @@ import pandas as pd
 import vl_convert
 
 from genosiege import files
+from genosiege.report import html_page
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1rem; }}
-h1 {{ font-size: 1.1rem; margin: 0 0 .2rem; }}
-p {{ margin: 0 0 .8rem; color: #555; max-width: 46rem; }}
-#chart {{ overflow-x: auto; }}
+_STYLE = """p { max-width: 46rem; }
+#chart { overflow-x: auto; }
 /* Choices stand above what they choose. */
-#chart.vega-embed, #chart .chart-wrapper {{ display: flex; flex-direction: column; }}
-.vega-bindings {{ order: -1; }}
-.vega-bind {{ margin: .2rem 0; }}
-.vega-bind-name {{ display: inline-block; min-width: 7em; }}
-select {{ font: inherit; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{note}</p>
-<div id="chart"></div>
+#chart.vega-embed, #chart .chart-wrapper { display: flex; flex-direction: column; }
+.vega-bindings { order: -1; }
+.vega-bind { margin: .2rem 0; }
+.vega-bind-name { display: inline-block; min-width: 7em; }
+select { font: inherit; }"""
+
+_CHART = """<div id="chart"></div>
 <script type="module">
 {library}
 </script>
 <script type="module">
 window.vegaEmbed("#chart", {specification}, {{renderer: "svg",
   actions: {{export: true, source: false, compiled: false, editor: false}}}});
-</script>
-</body>
-</html>
-"""
+</script>"""
 
 FONT = "system-ui, sans-serif"
 
@@ -66,15 +50,13 @@ def write(chart: alt.TopLevelMixin, title: str, note: str, path: str | os.PathLi
     library = vl_convert.javascript_bundle(
         "window.vegaEmbed = vegaEmbed;", vl_version=_supported_version()
     )
-    page = _PAGE.format(
-        title=html.escape(title),
-        note=html.escape(note),
+    content = _CHART.format(
         library=library,
         # Inside a script, the end of a tag would end the script.
         specification=specification.replace("</", "<\\/"),
     )
     with files.whole(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(html_page.render(title, note, _STYLE, content), encoding="utf-8")
 
 
 def data(rows: pd.DataFrame) -> alt.InlineData:

@@ -9,59 +9,41 @@ from typing import Any
 import pandas as pd
 
 from genosiege import files
+from genosiege.report import html_page
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 14px/1.4 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1rem; }}
-h1 {{ font-size: 1.1rem; margin: 0 0 .2rem; }}
-p {{ margin: 0 0 .8rem; color: #555; }}
-div {{ overflow: auto; max-height: 85vh; border: 1px solid #ccc; }}
-table {{ border-collapse: collapse; white-space: nowrap; }}
-th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-th {{ position: sticky; top: 0; background: #eee; padding: 0; }}
-th button {{ all: unset; cursor: pointer; padding: .3rem .7rem; font-weight: 600; }}
-th button:focus-visible {{ outline: 2px solid #0072b2; }}
-th[aria-sort=ascending] button::after {{ content: " \\25B2"; }}
-th[aria-sort=descending] button::after {{ content: " \\25BC"; }}
-tbody tr:nth-child(even) {{ background: #f7f7f7; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{n_rows} rows. A click on a column's name sorts by it. In brackets: intervals, 95 % unless the
-caption says otherwise. Rounded to four digits; the CSV file has all.</p>
-<div tabindex="0"><table>
-<thead><tr>{header}</tr></thead>
-<tbody>
-{body}
-</tbody>
-</table></div>
-<script>
-document.querySelectorAll("th button").forEach(function (button, column) {{
-  button.addEventListener("click", function () {{
+_STYLE = """div { overflow: auto; max-height: 85vh; border: 1px solid #ccc; }
+table { border-collapse: collapse; white-space: nowrap; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th { position: sticky; top: 0; background: #eee; padding: 0; }
+th button { all: unset; cursor: pointer; padding: .3rem .7rem; font-weight: 600; }
+th button:focus-visible { outline: 2px solid #0072b2; }
+th[aria-sort=ascending] button::after { content: " \\25B2"; }
+th[aria-sort=descending] button::after { content: " \\25BC"; }
+tbody tr:nth-child(even) { background: #f7f7f7; }"""
+
+_SORTING = """<script>
+document.querySelectorAll("th button").forEach(function (button, column) {
+  button.addEventListener("click", function () {
     var head = button.parentNode, body = document.querySelector("tbody");
     var up = head.getAttribute("aria-sort") !== "ascending";
-    document.querySelectorAll("th").forEach(function (th) {{ th.removeAttribute("aria-sort"); }});
+    document.querySelectorAll("th").forEach(function (th) { th.removeAttribute("aria-sort"); });
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    function key(row) {{ return row.cells[column].dataset.value; }}
-    Array.from(body.rows).sort(function (a, b) {{
+    function key(row) { return row.cells[column].dataset.value; }
+    Array.from(body.rows).sort(function (a, b) {
       var x = key(a), y = key(b);
       if (x === "" || y === "") return (x === "") - (y === "");  // empty cells stay last
       var order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
       return up ? order : -order;
-    }}).forEach(function (row) {{ body.appendChild(row); }});
-  }});
-}});
-</script>
-</body>
-</html>
-"""
+    }).forEach(function (row) { body.appendChild(row); });
+  });
+});
+</script>"""
+
+_NOTE = (
+    "{n_rows} rows. A click on a column's name sorts by it. In brackets: intervals, 95 % unless "
+    "the caption says otherwise. Rounded to four digits; the CSV file has all."
+)
 
 
 def render(table: pd.DataFrame, title: str) -> str:
@@ -91,7 +73,11 @@ def render(table: pd.DataFrame, title: str) -> str:
         f"<tr>{''.join(_cell(row, name, name in rated) for name in kept)}</tr>"
         for row in table.to_dict("records")
     )
-    return _PAGE.format(title=html.escape(title), n_rows=len(table), header=header, body=body)
+    content = (
+        f'<div tabindex="0"><table>\n<thead><tr>{header}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        f"</table></div>\n{_SORTING}"
+    )
+    return html_page.render(title, _NOTE.format(n_rows=len(table)), _STYLE, content)
 
 
 def write(table: pd.DataFrame, title: str, path: str | os.PathLike[str]) -> None:
