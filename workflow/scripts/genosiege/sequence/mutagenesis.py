@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from genosiege.errors import InputError
+from genosiege.sequence.answers import true_class_probabilities
 
 if TYPE_CHECKING:
     from genosiege.sequence.oracle import Oracle
@@ -55,7 +55,7 @@ def scan(oracle: "Oracle", sequences: Mapping[str, tuple[str, int]]) -> pd.DataF
         ]
         mutants = [sequence[:place] + base + sequence[place + 1 :] for place, base in edits]
         # A sequence at a time, as attacks do: the answers do not hang on the others.
-        p_true = softmax(np.asarray(oracle.logits(mutants), dtype=np.float64), axis=1)[:, label]
+        p_true = true_class_probabilities(oracle.logits(mutants), np.full(len(mutants), label))
         rows.append(
             pd.DataFrame(edits, columns=["position", "base"]).assign(id=identity, p_true=p_true)
         )

@@ -13,22 +13,11 @@ _KEPT = [
     "attack_seed", "id", "label", "original", "adversarial", "edits", "n_edits", "p_true_before",
     "p_true_after", "success_flip",
 ]  # fmt: skip
+_PLACE = {"task": "str", "encoder": "str", "seed": "int64", "attack": "str"}
 COLUMNS = {
-    "task": "str",
-    "encoder": "str",
-    "seed": "int64",
-    "attack": "str",
+    **_PLACE,
     "choice": "str",
-    "attack_seed": "int64",
-    "id": "str",
-    "label": "int64",
-    "original": "str",
-    "adversarial": "str",
-    "edits": "str",
-    "n_edits": "int64",
-    "p_true_before": "float64",
-    "p_true_after": "float64",
-    "success_flip": "bool",
+    **{name: tables.ATTACK_COLUMNS[name] for name in _KEPT},
 }
 """The chosen adversaries, one row each."""
 
@@ -78,5 +67,5 @@ def _of_attack(result: AttackResult) -> Iterator[dict[str, Any]]:
 
 
 def _row(result: AttackResult, choice: str, row: "pd.Series[Any]") -> dict[str, Any]:
-    place = {name: getattr(result, name) for name in ("task", "encoder", "seed", "attack")}
+    place = {name: getattr(result, name) for name in _PLACE}
     return place | {"choice": choice} | {name: row[name] for name in _KEPT}
