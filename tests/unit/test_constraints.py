@@ -10,6 +10,7 @@ from toy_models import random_sequence
 
 from genosiege.errors import InputError
 from genosiege.sequence.constraints import Constraints, is_transition
+from genosiege.sequence.draws import Draws
 from genosiege.sequence.motifs import known_motifs
 
 DEFAULTS = """
@@ -209,9 +210,9 @@ def test_a_soft_mask_scores_the_share_inside():
 )
 def test_proposals_are_transitions_with_the_configured_probability(mode, weight, share):
     rules = bind("ACGT", transitions=mode, transition_weight=weight)
-    rng = np.random.default_rng(0)
+    draws = Draws(np.random.default_rng(0))
     for position, old in enumerate("ACGT"):
-        drawn = [rules.propose_base(position, rng) for _ in range(3000)]
+        drawn = [rules.propose_base(position, draws) for _ in range(3000)]
         counts = {base: drawn.count(base) / 3000 for base in "ACGT"}
         assert counts[old] == 0
         for base in "ACGT".replace(old, ""):

@@ -21,6 +21,7 @@ from genosiege.sequence.attacks import Target, genetic
 from genosiege.sequence.attacks.genetic import Individual, Options
 from genosiege.sequence.attacks.sparse import Operators
 from genosiege.sequence.constraints import Constraints
+from genosiege.sequence.draws import Draws
 
 # The optimum --------------------------------------------------------------------------
 
@@ -243,8 +244,8 @@ def test_the_fittest_of_a_tournament_becomes_a_parent():
     parents = [Individual({i: "C"}) for i in range(10)]
     for i, parent in enumerate(parents):
         parent.fitness.values = (0.0, float(i))
-    rng = np.random.default_rng(0)
-    drawn = [genetic._select(parents, 3, rng).fitness.values[1] for _ in range(3000)]
+    draws = Draws(np.random.default_rng(0))
+    drawn = [genetic._select(parents, 3, draws).fitness.values[1] for _ in range(3000)]
     # The largest of three draws with replacement is i with chance ((i+1)³ - i³) / 10³.
     shares = [drawn.count(float(i)) / 3000 for i in range(10)]
     np.testing.assert_allclose(
@@ -256,7 +257,7 @@ def test_the_fittest_of_a_tournament_becomes_a_parent():
 
 
 def test_mating_keeps_what_both_parents_have():
-    operators = Operators(Constraints().bind("A" * 50), 4, np.random.default_rng(0))
+    operators = Operators(Constraints().bind("A" * 50), 4, Draws(np.random.default_rng(0)))
     one, other = {1: "C", 2: "G", 3: "T", 4: "C"}, {1: "C", 2: "T", 9: "G"}
     children = [operators.mate(one, other) for _ in range(300)]
     for child in children:
@@ -267,7 +268,7 @@ def test_mating_keeps_what_both_parents_have():
 
 
 def test_mutation_is_one_step():
-    operators = Operators(Constraints().bind("A" * 50), 4, np.random.default_rng(0))
+    operators = Operators(Constraints().bind("A" * 50), 4, Draws(np.random.default_rng(0)))
     edits = {1: "C", 2: "G", 3: "T"}
     kinds = set()
     for _ in range(500):

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from genosiege.errors import InputError
 from genosiege.sequence import interpretability, motifs, shuffles, site_changes
 from genosiege.sequence.constraints import Constraints, is_transition
+from genosiege.sequence.draws import Draws
 from genosiege.sequence.interpretability import interpretability_table
 from genosiege.sequence.results import AttackResult, ModelResult
 
@@ -50,7 +51,8 @@ def random_edits(
 ) -> dict[int, str]:
     rules = Constraints(transitions="soft", transition_weight=transition_share).bind(original)
     places = generator.choice(len(original), k, replace=False)
-    return {int(p): rules.propose_base(int(p), generator) for p in places}
+    draws = Draws(generator)
+    return {int(p): rules.propose_base(int(p), draws) for p in places}
 
 
 def chance_result(seed: int, share: float = 0.7, **names: Any) -> AttackResult:

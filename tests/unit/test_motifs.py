@@ -9,7 +9,7 @@ from Bio.Seq import reverse_complement
 from toy_models import random_sequence
 
 from genosiege.errors import InputError
-from genosiege.sequence.motifs import KNOWN, find_sites, jaspar_motifs, known_motifs, lost
+from genosiege.sequence.motifs import KNOWN, find_sites, jaspar_motifs, known_motifs
 
 TSS = 40
 
@@ -99,6 +99,10 @@ def test_sites_may_overlap():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(InputError, match=r"caat.*tata_box.*dpe"):
         known_motifs(["caat"])
+
+
+def lost(sites, original, edits):
+    return sum(not site.kept(original, edits) for site in sites)
 
 
 def test_a_site_is_lost_by_an_edit_that_leaves_the_pattern_only():

@@ -365,6 +365,29 @@ def test_lockstep_fills_its_forwards_with_all_searches(spy):
     assert [len(forward) for forward in spy.forwards] == [6, 6]
 
 
+def test_lockstep_begins_a_search_when_another_ends(spy, monkeypatch):
+    rng = np.random.default_rng(6)
+    monkeypatch.setattr("genosiege.sequence.oracle.MOST_AT_ONCE", 3)
+    begun, at_work = [], []
+
+    def steps(number):
+        begun.append(number)
+        for _ in range(1 + number % 3):
+            at_work.append(number)
+            yield [random_sequence(rng, 30)]
+        return number
+
+    searches = (Search(f"s{n}", 0, 100, steps(n)) for n in range(10))
+    ended = []
+    for search, outcome in oracle(wrap(spy), batching="lockstep").run(searches):
+        ended.append(outcome)
+        assert search.key == f"s{outcome}"
+        # What has begun and not ended, the one just told of included.
+        assert len(begun) - len(ended) + 1 <= 3
+    assert sorted(ended) == list(range(10)) == begun
+    assert [at_work.count(n) for n in range(10)] == [1 + n % 3 for n in range(10)]
+
+
 def test_lockstep_computes_once_what_two_searches_ask(spy, sequences):
     searches = [Search(str(i), 0, 9, asking(sequences[:5])) for i in range(2)]
 

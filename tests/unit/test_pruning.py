@@ -9,6 +9,7 @@ from genosiege.sequence.attacks.genetic import Options
 from genosiege.sequence.attacks.pruning import prune
 from genosiege.sequence.attacks.sparse import Operators
 from genosiege.sequence.constraints import Constraints
+from genosiege.sequence.draws import Draws
 
 
 def rugged(seed):
@@ -37,7 +38,8 @@ def test_pruning_keeps_success_and_leaves_no_edit_that_can_go(seed, n_edits, bud
     score = rugged(seed)
     sequence = random_sequence(np.random.default_rng(seed), 20)
     rules = Constraints(gc_shift="hard", gc_limit=0.06)
-    edits = Operators(rules.bind(sequence), 20, np.random.default_rng(seed)).draw(n_edits)
+    draws = Draws(np.random.default_rng(seed))
+    edits = Operators(rules.bind(sequence), 20, draws).draw(n_edits)
     if not edits or score([apply(sequence, edits)])[0] >= 0:
         return
 

@@ -1,6 +1,7 @@
 """What a model says of candidates, seen from the true class."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Answers:
     def __len__(self) -> int:
         return len(self.logits)
 
-    @property
+    @cached_property
     def margins(self) -> NDArray[np.float64]:
         """Margin of each answered candidate, shape (m,)."""
         return margins(self.logits, np.full(len(self.logits), self.label))

@@ -5,9 +5,9 @@ plausibility, which the fitness rewards) or `off`. Edits are substitutions: a ma
 0-based position to the new base.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from Bio.Data import CodonTable
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence import motifs
+from genosiege.sequence.draws import Draws
 from genosiege.sequence.motifs import Motif, Site
 
 Edits = Mapping[int, str]
@@ -130,6 +131,28 @@ class Constraints:
         return Bound(self, original)
 
 
+Found = TypeVar("Found")
+
+
+class _Remembered(dict[tuple[int, str], Found]):
+    """What each edit (position, base) does, found out when it is first asked for.
+
+    A search proposes the same edits again and again.
+    """
+
+    def __init__(self, find: Callable[[int, str], Found]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, edit: tuple[int, str]) -> Found:
+        found = self[edit] = self._find(*edit)
+        return found
+
+    def of(self, edits: Edits) -> Iterator[Found]:
+        """Give what each edit of a set does."""
+        return map(self.__getitem__, edits.items())
+
+
 @dataclass
 class Bound:
     """The rules applied to one original sequence.
@@ -162,6 +185,10 @@ class Bound:
         for index, site in enumerate(self.sites):
             for position in site.positions:
                 self._sites_at.setdefault(position, []).append(index)
+        self._kept: dict[tuple[int, Hashable], bool] = {}
+        self._is_edit = _Remembered(self._changes_a_base)
+        self._gc_gained = _Remembered(lambda p, b: (b in "GC") - (self.original[p] in "GC"))
+        self._transits = _Remembered(lambda p, b: is_transition(self.original[p], b))
         self._transition_weight = (
             1 / 3 if self.rules.transitions == "off" else self.rules.transition_weight
         )
@@ -186,7 +213,7 @@ class Bound:
             if base != self.original[position]
         ]
 
-    def propose_base(self, position: int, rng: np.random.Generator) -> str:
+    def propose_base(self, position: int, draws: Draws) -> str:
         """Draw a new base for a position: a transition with the configured probability.
 
         With the rule off the three other bases are equally likely. With the rule hard it
@@ -194,7 +221,7 @@ class Bound:
         """
         old = self.original[position]
         weight = 1.0 if self.rules.transitions == "hard" else self._transition_weight
-        draw = rng.random()
+        draw = draws.random()
         if draw < weight:
             return _TRANSITION[old]
         others = [base for base in BASES if base not in (old, _TRANSITION[old])]
@@ -202,21 +229,19 @@ class Bound:
 
     def allows(self, edits: Edits) -> bool:
         """Whether an edit set changes only what may change and breaks no hard rule."""
-        for position, base in edits.items():
-            old = self.original[position]
-            if old == base or old not in BASES or base not in BASES:
-                return False
-        return all(self._scores[rule](self, edits) >= 1 for rule in self._hard)
+        return all(self._is_edit.of(edits)) and all(
+            self._scores[rule](self, edits) >= 1 for rule in self._hard
+        )
 
     def plausibility(self, edits: Edits) -> float:
         """Mean score, in [0, 1], of the rules that are on; 1 if none is."""
         if not self._on:
             return 1.0
-        return sum(self._scores[rule](self, edits) for rule in self._on) / len(self._on)
+        return sum([self._scores[rule](self, edits) for rule in self._on]) / len(self._on)
 
     def describe(self, edits: Edits) -> Description:
         """Report the biology of an edit set."""
-        n_transitions = sum(is_transition(self.original[p], b) for p, b in edits.items())
+        n_transitions = sum(self._transits.of(edits))
         return Description(
             gc_shift=self._gc_change(edits) / max(1, len(self.original)),
             n_transitions=n_transitions,
@@ -226,12 +251,26 @@ class Bound:
             plausibility=self.plausibility(edits),
         )
 
+    def _changes_a_base(self, position: int, base: str) -> bool:
+        old = self.original[position]
+        return old != base and old in BASES and base in BASES
+
     def _gc_change(self, edits: Edits) -> int:
-        return sum((b in "GC") - (self.original[p] in "GC") for p, b in edits.items())
+        return sum(self._gc_gained.of(edits))
 
     def _motifs_lost(self, edits: Edits) -> int:
-        touched = {index for position in edits for index in self._sites_at.get(position, ())}
-        return motifs.lost([self.sites[index] for index in touched], self.original, edits)
+        touched: dict[int, dict[int, str]] = {}
+        for position in self._sites_at.keys() & edits.keys():
+            for index in self._sites_at[position]:
+                touched.setdefault(index, {})[position] = edits[position]
+        return sum([not self._keeps(index, changed) for index, changed in touched.items()])
+
+    def _keeps(self, index: int, edits: Edits) -> bool:
+        """Whether a site is still there after edits of its own bases."""
+        key = index, frozenset(edits.items())
+        if key not in self._kept:
+            self._kept[key] = self.sites[index].kept(self.original, edits)
+        return self._kept[key]
 
     def _stop_codons_created(self, edits: Edits) -> int:
         created = 0
@@ -257,7 +296,7 @@ class Bound:
     def _transition_score(self, edits: Edits) -> float:
         if not edits:
             return 1.0
-        share = sum(is_transition(self.original[p], b) for p, b in edits.items()) / len(edits)
+        share = sum(self._transits.of(edits)) / len(edits)
         return share + (1 - share) * TRANSVERSION_SCORE
 
     def _stop_codon_score(self, edits: Edits) -> float:

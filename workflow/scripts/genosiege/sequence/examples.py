@@ -16,6 +16,7 @@ from genosiege import runtime
 from genosiege.errors import InputError
 from genosiege.sequence.attacks import Edits, sparse
 from genosiege.sequence.constraints import Bound, Constraints
+from genosiege.sequence.draws import Draws
 from genosiege.sequence.results import AttackResult
 from genosiege.sequence.training_rows import ATTACKING, CRITERIA, successful, training_side
 
@@ -318,11 +319,12 @@ def mutants(
         If no row can be edited.
     """
     drawn: list[Example] = []
-    for row in _records(sample, rng.permutation(len(sample))):
+    draws = Draws(rng)
+    for row in _records(sample, draws.permutation(len(sample))):
         if len(drawn) == n:
             break
         sequence = str(row["sequence"])
-        edits = _random_edits(rules.bind(sequence), max_edits, rng)
+        edits = _random_edits(rules.bind(sequence), max_edits, draws)
         if edits:
             mutant = "".join(edits.get(i, base) for i, base in enumerate(sequence))
             drawn.append(_example(row, mutant, "random_mutant", number, len(edits)))
@@ -334,11 +336,11 @@ def mutants(
     return drawn
 
 
-def _random_edits(rules: Bound, max_edits: int, rng: np.random.Generator) -> Edits:
-    operators = sparse.Operators(rules, max_edits, rng)
+def _random_edits(rules: Bound, max_edits: int, draws: Draws) -> Edits:
+    operators = sparse.Operators(rules, max_edits, draws)
     if operators.max_edits == 0:
         return {}
-    size = int(rng.integers(1, operators.max_edits + 1))
+    size = 1 + draws.integers(operators.max_edits)
     largest: Edits = {}
     # A draw loses edits to the hard rules; others of the same size may not.
     for _ in range(_MOST_TRIES):

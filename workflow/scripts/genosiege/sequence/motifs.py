@@ -204,8 +204,3 @@ def find_sites(sequence: str, motifs: Sequence[Motif], tss_index: int | None) ->
             for start in starts_array[found]
         ]
     return sites
-
-
-def lost(sites: Sequence[Site], original: str, edits: Mapping[int, str]) -> int:
-    """Count the sites that some substitutions break."""
-    return sum(not site.kept(original, edits) for site in sites)

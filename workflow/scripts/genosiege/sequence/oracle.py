@@ -10,6 +10,7 @@ import copy
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -33,6 +34,9 @@ Steps = Generator[Sequence[str], Answers, Outcome]
 
 CLOSE = 1e-4
 """Margin up to which forwards of different shapes may differ from each other."""
+
+MOST_AT_ONCE = 512
+"""Searches that `lockstep` runs at once: enough to fill any forward, and to hold in memory."""
 
 # Strings tokenized at a time; bounds the memory of a whole split.
 _CHUNK = 8192
@@ -220,7 +224,8 @@ class Oracle:
         Parameters
         ----------
         searches : iterable of Search
-            Under `per_sequence` they are taken, and finish, one after the other.
+            Under `per_sequence` they are taken, and finish, one after the other. Under `lockstep`
+            512 run at once, and where one ends another begins: what each has asked is remembered.
         journal : Journal, optional
             Keeps answers on disk, so that a killed job repeats no forward.
 
@@ -229,33 +234,34 @@ class Oracle:
         search, outcome
             As each search ends; the search holds its counts.
         """
-        if self.batching == "per_sequence":
-            for search in searches:
-                yield from self._drive([search], journal)
-        else:
-            yield from self._drive(list(searches), journal)
-
-    def _drive(
-        self, searches: list[Search[Outcome]], journal: Journal | None
-    ) -> Iterator[tuple[Search[Outcome], Outcome]]:
-        pending = [(search, next(search.steps)) for search in searches]
-        while pending:
-            fresh = [search.unknown(candidates) for search, candidates in pending]
-            self._answer([search for search, _ in pending], fresh, journal)
-            charged = [
-                search.charge(candidates, len(new), self.n_classes)
-                for (search, candidates), new in zip(pending, fresh, strict=True)
-            ]
+        at_once = 1 if self.batching == "per_sequence" else MOST_AT_ONCE
+        waiting = iter(searches)
+        pending: list[tuple[Search[Outcome], Sequence[str]]] = []
+        while True:
+            begun = islice(waiting, at_once - len(pending))
+            pending += [(search, next(search.steps)) for search in begun]
+            if not pending:
+                return
             following = []
-            for (search, _), answers in zip(
-                pending, self._with_slopes(pending, charged), strict=True
-            ):
+            for (search, _), answers in zip(pending, self._asked(pending, journal), strict=True):
                 try:
                     following.append((search, search.steps.send(answers)))
                 except StopIteration as end:
                     search.known.clear()
                     yield search, end.value
             pending = following
+
+    def _asked(
+        self, pending: list[tuple[Search[Outcome], Sequence[str]]], journal: Journal | None
+    ) -> list[Answers]:
+        """Answer the proposals of some searches, as far as their budgets go."""
+        fresh = [search.unknown(candidates) for search, candidates in pending]
+        self._answer([search for search, _ in pending], fresh, journal)
+        charged = [
+            search.charge(candidates, len(new), self.n_classes)
+            for (search, candidates), new in zip(pending, fresh, strict=True)
+        ]
+        return self._with_slopes(pending, charged)
 
     def _with_slopes(
         self,
@@ -375,14 +381,13 @@ def batches(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.
     """
     order = np.argsort(lengths, kind="stable")
     start, filled = 0, 0
-    for end, index in enumerate(order):
+    for end, length in enumerate(lengths[order].tolist()):
         size = end - start
-        padded = int(lengths[index]) * (size + 1)
-        real = filled + int(lengths[index])
-        wasteful = size >= _FREE_ROWS and padded - real > _LARGEST_PADDING * padded
+        padded = length * (size + 1)
+        wasteful = size >= _FREE_ROWS and padded - filled - length > _LARGEST_PADDING * padded
         if size == batch_size or wasteful:
             yield order[start:end]
             start, filled = end, 0
-        filled += int(lengths[index])
+        filled += length
     if start < len(order):
         yield order[start:]

@@ -51,10 +51,11 @@ class Target:
         """Write the sequence that an edit set makes of the original."""
         if not edits:
             return self.sequence
-        characters = list(self.sequence)
+        # A copy of bytes is made and joined sooner than a list of characters.
+        characters = bytearray(self.sequence, "ascii")
         for position, base in edits.items():
-            characters[position] = base
-        return "".join(characters)
+            characters[position] = ord(base)
+        return characters.decode("ascii")
 
 
 class Found(NamedTuple):

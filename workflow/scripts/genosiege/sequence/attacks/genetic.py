@@ -19,8 +19,12 @@ from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes, pareto
 from genosiege.sequence.attacks.pruning import flipped, prune
 from genosiege.sequence.attacks.sparse import Operators, Proposed
+from genosiege.sequence.draws import Draws
 
 log = logging.getLogger(__name__)
+
+# The values that DEAP's fitness compares: as tuples they are compared sooner.
+_BY_FITNESS = "fitness.wvalues"
 
 
 @dataclass(frozen=True)
@@ -172,14 +176,15 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
 
 def make_toolbox(target: Target, options: Options, rng: np.random.Generator) -> base.Toolbox:
     """Register the operators of one search, each bound to its generator."""
-    operators = Operators(target.rules, options.max_edits, rng)
+    draws = Draws(rng)
+    operators = Operators(target.rules, options.max_edits, draws)
     toolbox = base.Toolbox()
     toolbox.register("draw", operators.draw)
     toolbox.register("mate", operators.mate)
     toolbox.register("mutate", operators.mutate)
-    toolbox.register("select", _select, size=options.tournament, rng=rng)
+    toolbox.register("select", _select, size=options.tournament, draws=draws)
     toolbox.register("score", _score, target, options)
-    breeder = _Breeder(toolbox, options, operators.max_edits, rng)
+    breeder = _Breeder(toolbox, options, operators.max_edits, draws)
     toolbox.register("fresh", breeder.fresh)
     toolbox.register("breed", breeder.breed)
     return toolbox
@@ -189,12 +194,12 @@ class _Breeder:
     """Makes generations out of new candidates only."""
 
     def __init__(
-        self, toolbox: base.Toolbox, options: Options, max_edits: int, rng: np.random.Generator
+        self, toolbox: base.Toolbox, options: Options, max_edits: int, draws: Draws
     ) -> None:
         self._toolbox = toolbox
         self._options = options
         self._max_edits = max_edits
-        self._rng = rng
+        self._draws = draws
         self._proposed = Proposed(toolbox.mutate)
         self._parents: list[Individual] = []
 
@@ -210,13 +215,14 @@ class _Breeder:
 
     def breed(self, scored: list[Individual]) -> list[Individual]:
         """Make the next generation out of the fittest candidates of all generations."""
-        self._parents = tools.selBest(self._parents + scored, self._options.population)
+        known = self._parents + scored
+        self._parents = tools.selBest(known, self._options.population, _BY_FITNESS)
         children = []
         for _ in range(self._options.population):
             one, other = self._toolbox.select(self._parents), self._toolbox.select(self._parents)
-            mixes = self._rng.random() < self._options.crossover
+            mixes = self._draws.random() < self._options.crossover
             child = self._toolbox.mate(one, other) if mixes else dict(one)
-            if self._rng.random() < self._options.mutation:
+            if self._draws.random() < self._options.mutation:
                 child = self._toolbox.mutate(child)
             individual = self._novel(child)
             if individual is not None:
@@ -229,10 +235,11 @@ class _Breeder:
         return None if new is None else Individual(new)
 
 
-def _select(parents: list[Individual], size: int, rng: np.random.Generator) -> Individual:
+def _select(parents: list[Individual], size: int, draws: Draws) -> Individual:
     """Take the fittest of `size` parents drawn with replacement."""
-    drawn = rng.integers(len(parents), size=size)
-    fittest: Individual = max([parents[i] for i in drawn], key=attrgetter("fitness"))
+    n = len(parents)
+    drawn = [parents[draws.integers(n)] for _ in range(size)]
+    fittest: Individual = max(drawn, key=attrgetter(_BY_FITNESS))
     return fittest
 
 

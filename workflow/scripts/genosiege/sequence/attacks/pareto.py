@@ -15,6 +15,7 @@ from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target
 from genosiege.sequence.attacks.pruning import prune
 from genosiege.sequence.attacks.sparse import Operators, Proposed
+from genosiege.sequence.draws import Draws
 
 if TYPE_CHECKING:
     from genosiege.sequence.attacks.genetic import Options
@@ -130,9 +131,9 @@ class _Breeder:
 
     def __init__(self, target: Target, options: "Options", rng: np.random.Generator) -> None:
         self._options = options
-        self._rng = rng
+        self._draws = Draws(rng)
         self._rules = target.rules
-        self._operators = Operators(target.rules, options.max_edits, rng)
+        self._operators = Operators(target.rules, options.max_edits, self._draws)
         self._proposed = Proposed(self._operators.mutate)
         self._parents: list[Individual] = []
         self._shortened: set[frozenset[tuple[int, str]]] = set()
@@ -176,19 +177,22 @@ class _Breeder:
 
     def _child(self) -> Edits:
         one, other = self._select(), self._select()
-        mixes = self._rng.random() < self._options.crossover
+        mixes = self._draws.random() < self._options.crossover
         child = self._operators.mate(one, other) if mixes else dict(one)
-        if self._rng.random() < self._options.mutation:
+        if self._draws.random() < self._options.mutation:
             child = self._operators.mutate(child)
         return child
 
     def _select(self) -> Individual:
         """Take the best of some parents drawn with replacement, by crowded comparison."""
-        drawn = self._rng.integers(len(self._parents), size=self._options.tournament)
-        chosen: Individual = self._parents[drawn[0]]
-        for index in drawn[1:]:
-            if _is_better(self._parents[index], chosen):
-                chosen = self._parents[index]
+        drawn = [
+            self._parents[self._draws.integers(len(self._parents))]
+            for _ in range(self._options.tournament)
+        ]
+        chosen = drawn[0]
+        for parent in drawn[1:]:
+            if _is_better(parent, chosen):
+                chosen = parent
         return chosen
 
 

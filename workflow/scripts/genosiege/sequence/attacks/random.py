@@ -14,6 +14,7 @@ from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes
 from genosiege.sequence.attacks.blind import best_of
 from genosiege.sequence.attacks.sparse import OTHER_BASES, Operators, sets_of_size
 from genosiege.sequence.constraints import BASES, transition
+from genosiege.sequence.draws import Draws
 
 # Up to this many edit sets are listed and shuffled instead of drawn.
 _MOST_LISTED = 5_000
@@ -83,8 +84,9 @@ class _EditSets:
 
     def __init__(self, target: Target, max_edits: int, rng: np.random.Generator) -> None:
         self._rules = target.rules
-        self._rng = rng
-        self._operators = Operators(target.rules, max_edits, rng)
+        self._positions: list[int] = target.rules.positions.tolist()
+        self._draws = Draws(rng)
+        self._operators = Operators(target.rules, max_edits, self._draws)
         self._size = self._operators.max_edits
         self._others = OTHER_BASES
         if target.rules.rules.transitions == "hard":
@@ -103,7 +105,7 @@ class _EditSets:
             sets = sets_of_size(self._rules, size, self._others)
             allowed = [edits for edits in sets if self._rules.allows(edits)]
             if allowed:
-                for index in self._rng.permutation(len(allowed)):
+                for index in self._draws.permutation(len(allowed)):
                     yield allowed[index]
                 return
 
@@ -127,10 +129,9 @@ class _EditSets:
         return self._operators.repair(edits)
 
     def _draw(self) -> Edits:
-        positions = self._rules.positions
-        chosen = self._rng.choice(positions, size=self._size, replace=False, shuffle=False)
-        draws = self._rng.integers(len(self._others["A"]), size=self._size)
+        chosen = self._draws.sample(self._positions, self._size)
+        others = [self._others[self._rules.original[p]] for p in chosen]
         return {
-            int(p): self._others[self._rules.original[p]][draw]
-            for p, draw in zip(chosen, draws, strict=True)
+            p: bases[self._draws.integers(len(bases))]
+            for p, bases in zip(chosen, others, strict=True)
         }

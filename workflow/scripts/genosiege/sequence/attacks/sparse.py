@@ -1,12 +1,12 @@
 """Operators on sparse edit sets: draw, mutate, mate, and keep to the hard rules."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import combinations, product
-
-import numpy as np
 
 from genosiege.sequence.attacks import Edits
 from genosiege.sequence.constraints import BASES, Bound
+from genosiege.sequence.draws import Draws
 
 OTHER_BASES = {base: BASES.replace(base, "") for base in BASES}
 """What each base may become, the three others."""
@@ -43,20 +43,20 @@ class Operators:
         The constraints, applied to the sequence under attack.
     max_edits : int
         Largest edit set.
-    rng : numpy.random.Generator
+    draws : Draws
         Where all draws come from.
     """
 
-    def __init__(self, rules: Bound, max_edits: int, rng: np.random.Generator) -> None:
+    def __init__(self, rules: Bound, max_edits: int, draws: Draws) -> None:
         self._rules = rules
-        self._rng = rng
-        self._positions = rules.positions
+        self._draws = draws
+        self._positions: list[int] = rules.positions.tolist()
         self.max_edits = min(max_edits, len(self._positions))
 
     def draw(self, size: int) -> Edits:
         """Draw `size` edits at different positions; fewer where a hard rule forbids more."""
-        chosen = self._rng.choice(self._positions, size=size, replace=False, shuffle=False)
-        return self.repair({int(p): self._rules.propose_base(int(p), self._rng) for p in chosen})
+        chosen = self._draws.sample(self._positions, size)
+        return self.repair({p: self._rules.propose_base(p, self._draws) for p in chosen})
 
     def mutate(self, edits: Edits) -> Edits:
         """Add an edit, drop one, change a base, or move an edit elsewhere."""
@@ -66,12 +66,12 @@ class Operators:
             kinds += ["add", "add"]
         if len(changed) > 1:
             kinds.append("drop")
-        kind = kinds[self._rng.integers(len(kinds))] if changed else "add"
+        kind = kinds[self._draws.integers(len(kinds))] if changed else "add"
         if kind != "add":
-            position = list(changed)[self._rng.integers(len(changed))]
+            position = list(changed)[self._draws.integers(len(changed))]
             old = changed.pop(position)
             if kind == "change":
-                new = self._rules.propose_base(position, self._rng)
+                new = self._rules.propose_base(position, self._draws)
                 # The same base again would change nothing: then the edit moves instead.
                 if new != old:
                     changed[position] = new
@@ -79,30 +79,32 @@ class Operators:
                     kind = "move"
         if kind in ("add", "move"):
             position = self._free_position(changed)
-            changed[position] = self._rules.propose_base(position, self._rng)
+            changed[position] = self._rules.propose_base(position, self._draws)
         return self.repair(changed)
 
     def mate(self, one: Edits, other: Edits) -> Edits:
         """Mix two edit sets: what both have stays, of the rest each edit with even chance."""
         child = {p: b for p, b in one.items() if other.get(p) == b}
-        rest = [(p, b) for p, b in (*one.items(), *other.items()) if p not in child]
-        keep = self._rng.random(len(rest)) < 0.5
-        for index in self._rng.permutation(len(rest)):
-            position, base = rest[index]
-            if keep[index] and position not in child and len(child) < self.max_edits:
-                child[position] = base
+        rest = [edit for edit in (*one.items(), *other.items()) if edit[0] not in child]
+        keep = self._draws.coins(len(rest))
+        for index in self._draws.permutation(len(rest)):
+            if keep[index]:
+                position, base = rest[index]
+                if len(child) == self.max_edits:
+                    break
+                child.setdefault(position, base)
         return self.repair(child)
 
     def repair(self, edits: Edits) -> Edits:
         """Drop random edits until no hard rule is broken."""
         while edits and not self._rules.allows(edits):
-            dropped = list(edits)[self._rng.integers(len(edits))]
+            dropped = list(edits)[self._draws.integers(len(edits))]
             edits = {p: b for p, b in edits.items() if p != dropped}
         return edits
 
     def _free_position(self, taken: Edits) -> int:
         while True:
-            position = int(self._positions[self._rng.integers(len(self._positions))])
+            position = self._positions[self._draws.integers(len(self._positions))]
             if position not in taken:
                 return position
 
@@ -119,16 +121,28 @@ class Proposed:
     def __init__(self, mutate: Callable[[Edits], Edits]) -> None:
         self._mutate = mutate
         # The original needs no asking.
-        self._seen: set[frozenset[tuple[int, str]]] = {frozenset()}
+        self._seen = {_written({})}
 
     def __contains__(self, edits: Edits) -> bool:
-        return frozenset(edits.items()) in self._seen
+        return _written(edits) in self._seen
 
     def renew(self, edits: Edits) -> Edits | None:
         """Mutate an edit set until it is new, and note it; None where that does not end."""
         for _ in range(_MOST_TRIES):
-            if edits not in self:
-                self._seen.add(frozenset(edits.items()))
+            written = _written(edits)
+            if written not in self._seen:
+                self._seen.add(written)
                 return edits
             edits = self._mutate(edits)
         return None
+
+
+def _written(edits: Edits) -> str:
+    """Write an edit set as a word, one character an edit: a tenth of a set of tuples in memory."""
+    return "".join(sorted(map(_character, edits.items())))
+
+
+@cache
+def _character(edit: tuple[int, str]) -> str:
+    position, base = edit
+    return chr(len(BASES) * position + BASES.index(base))
