@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from genosiege.errors import InputError
 
@@ -58,6 +57,9 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval
         )
     if n == 0:
         return Interval(0.0, 1.0)
+    # Here, as it brings all of scipy's statistics: who only resamples does not wait for them.
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
     return Interval(float(low), float(high))
 

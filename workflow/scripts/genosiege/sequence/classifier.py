@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.metrics import matthews_corrcoef
 from torch import nn
 
 from genosiege import optimisation
@@ -234,6 +233,9 @@ def _run(
     options: Training,
     rng: np.random.Generator,
 ) -> list[Epoch]:
+    # Here, as it takes as long to import as torch: hardening needs this module, and none of it.
+    from sklearn.metrics import matthews_corrcoef
+
     labels, lengths = train
     if not len(labels) or not len(dev_labels):
         raise InputError("training needs sequences in the train and the dev split; add some.")

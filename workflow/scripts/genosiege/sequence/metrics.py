@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, roc_auc_score
 
 from genosiege.calibration import expected_calibration_error
 from genosiege.errors import InputError
@@ -74,6 +73,9 @@ def classification_metrics(logits: NDArray[np.floating], labels: NDArray[np.inte
     InputError
         If there is no sequence, the shapes do not fit, or a logit is not finite.
     """
+    # Here, as it takes as long to import as torch: no script waits for it before its work.
+    from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef
+
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     n, n_classes = logits.shape
     if n == 0 or labels.shape != (n,):
@@ -130,6 +132,8 @@ def predictions(
 
 
 def _auroc(probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     n_classes = probabilities.shape[1]
     if len(np.unique(labels)) < n_classes:
         return None
