@@ -89,6 +89,8 @@ bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in t
 	python tests/bench/importance.py
 	python tests/bench/startup.py
 	python tests/bench/jobs.py
+	python tests/bench/memory.py
+	python tests/bench/precision.py --sequences 40
 	python tests/bench/demo_times.py
 	python tests/bench/leakage_groups.py promoters variants
 	python tests/bench/toil_reading.py 20000 2000

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import yaml
 
-BLOCKS = ("demo", "results")
+BLOCKS = ("demo", "results", "speed")
 """Parts of the README between <!-- name --> and <!-- /name -->, from readme_{name}.md.j2."""
 
 

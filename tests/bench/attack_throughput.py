@@ -59,7 +59,7 @@ class Sizes(NamedTuple):
 
 SIZES = {
     ("cpu", "fp32"): Sizes(1, 51, 14),
-    ("cpu", "bf16"): Sizes(1, 151, 40),
+    ("cpu", "bf16"): Sizes(1, 251, 40),
     ("cuda", "fp32"): Sizes(128, 200, LENGTH),
     ("cuda", "bf16"): Sizes(512, 300, LENGTH),
 }

@@ -2,8 +2,9 @@
 
 The experiment on all of GUE (28 tasks × 3 seeds × the defences and rounds of config/config.yaml,
 DNABERT-2) is planned in a dry run. The rival is the dry run of a workflow of as many jobs
-without any content: one rule, one output each. The finished one is the demo, if results/demo is
-complete: how long a call takes that has nothing to do.
+without any content: one rule, one output each; and a second time with as many inputs each as ours
+have, mostly the files of the library that a script imports. The finished one is the demo, if
+results/demo is complete: how long a call takes that has nothing to do.
 
 Run: `python tests/bench/jobs.py`; merges its rows into results/bench/bench.json.
 """
@@ -21,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import table
 import yaml
-from calling import REPOSITORY, run_workflow
+from calling import REPOSITORY, run_workflow, snakemake
 
+PROFILE = "results/bench/planning.txt"
 MOST_JOBS = 20_000
 MOST_MILLISECONDS = 2.0
 MOST_SECONDS_IDLE = 5.0
@@ -30,6 +32,7 @@ EMPTY = """\
 rule all:
     input: expand("{{n}}.txt", n=range({n}))
 rule one:
+    input: {inputs}
     output: "{{n}}.txt"
     shell: "touch {{output}}"
 """
@@ -68,9 +71,30 @@ def plan(folder: Path, n_tasks: int | None) -> Planned:
     return Planned(time.perf_counter() - start, jobs_of(run.stdout + run.stderr))
 
 
-def plan_nothing(folder: Path, n_jobs: int) -> Planned:
-    """Plan as many jobs without content."""
-    (folder / "Snakefile").write_text(EMPTY.format(n=n_jobs - 1))
+def inputs_per_job(folder: Path) -> float:
+    """Count the input files of a job, on average over those of one task."""
+    run = run_workflow(folder, gue(1), "--dry-run")
+    output = run.stdout + run.stderr
+    files = re.findall(r"^    input: (.*)$", output, flags=re.M)
+    return sum(line.count(",") + 1 for line in files) / jobs_of(output)
+
+
+def profile(folder: Path) -> None:
+    """Write where the time of planning a few tasks goes."""
+    python, *call = snakemake(folder, gue(4), "--dry-run", "--quiet", "rules")
+    dump = folder / "profile"
+    command = [python, "-m", "cProfile", "-o", str(dump), *call]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    table.write_profile(str(dump), PROFILE)
+
+
+def plan_nothing(folder: Path, n_jobs: int, n_inputs: int = 0) -> Planned:
+    """Plan as many jobs without content, each with so many inputs, the same for all."""
+    inputs = [f"library/{n}.py" for n in range(n_inputs)]
+    (folder / "library").mkdir()
+    for path in inputs:
+        (folder / path).touch()
+    (folder / "Snakefile").write_text(EMPTY.format(n=n_jobs - 1, inputs=inputs))
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "2"]
     start = time.perf_counter()
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -108,8 +132,14 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         ours = plan(Path(folder), arguments.tasks)
     with TemporaryDirectory() as folder:
+        n_inputs = inputs_per_job(Path(folder))
+        profile(Path(folder))
+    with TemporaryDirectory() as folder:
         empty = plan_nothing(Path(folder), ours.n_jobs)
-    each, each_empty = (1000 * run.seconds / run.n_jobs for run in (ours, empty))
+    with TemporaryDirectory() as folder:
+        with_inputs = plan_nothing(Path(folder), ours.n_jobs, round(n_inputs))
+    runs = (ours, empty, with_inputs)
+    each, each_empty, each_with_inputs = (1000 * run.seconds / run.n_jobs for run in runs)
     rows = [
         table.limited(
             "10 planning all of GUE",
@@ -117,7 +147,9 @@ def main() -> None:
             "ms per job",
             MOST_MILLISECONDS,
             against=f"empty jobs, as many: {each_empty:.2f} ms",
-            remark=f"{ours.seconds:.1f} s, {each / each_empty:.2f}× the empty ones",
+            remark=f"{ours.seconds:.1f} s, {each / each_empty:.2f}× the empty ones; with "
+            f"{n_inputs:.0f} input files each, as ours, {each_with_inputs:.2f} ms: the library's "
+            f"files are inputs, so that a change of one runs again what it touches: {PROFILE}",
         ),
         table.limited("10 jobs of all of GUE", ours.n_jobs, "jobs", MOST_JOBS),
         idle_row(arguments.repeats),

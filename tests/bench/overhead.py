@@ -10,10 +10,7 @@ a profile of the same attack to results/bench/overhead.txt.
 """
 
 import argparse
-import cProfile
-import io
 import os
-import pstats
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +18,7 @@ from typing import NamedTuple
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import forwards
 import numpy as np
 import pandas as pd
 import table
@@ -28,7 +26,7 @@ import torch
 import yaml
 from torch import nn
 
-from genosiege import files, runtime
+from genosiege import runtime
 from genosiege.sequence import attacks, campaign
 from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.encoders import SequenceModel
@@ -40,6 +38,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PUBLISHED = REPOSITORY.parent / "shared" / "models" / "dnabert2_tokenizer" / "tokenizer.json"
 LENGTH, TSS_INDEX = 300, 249
 LIMIT = 20.0
+PROFILE = "results/bench/overhead.txt"
 OUT_OF_REACH = 40.0
 """Margin that no ten edits take away from a sum of small weights."""
 
@@ -116,34 +115,10 @@ def measure(tokenizer: BpeTokenizer, n: int, budget: int) -> Measured:
     """Attack, and take the time inside forwards apart."""
     model = unbeatable(tokenizer)
     oracle = Oracle(model, batching="per_sequence", device=torch.device("cpu"))
-    spent = [0.0]
-    begun = [0.0]
-
-    def begin(*_: object) -> None:
-        begun[0] = time.process_time()
-
-    def end(*_: object) -> None:
-        spent[0] += time.process_time() - begun[0]
-
-    oracle._exact.register_forward_pre_hook(begin)
-    oracle._exact.register_forward_hook(end)
+    in_forwards = forwards.clock(oracle)
     start = time.process_time()
     n_candidates = attack(oracle, model, n, budget)
-    return Measured(time.process_time() - start, spent[0], n_candidates)
-
-
-def profile(tokenizer: BpeTokenizer, n: int, budget: int, path: Path) -> None:
-    """Write where the time of the attack goes, by a function's own time."""
-    profiler = cProfile.Profile()
-    profiler.enable()
-    measure(tokenizer, n, budget)
-    profiler.disable()
-    written = io.StringIO()
-    statistics = pstats.Stats(profiler, stream=written)
-    for order in ("tottime", "cumulative"):
-        statistics.sort_stats(order).print_stats(40)
-    with files.whole(path) as temporary:
-        temporary.write_text(written.getvalue().replace(f"{REPOSITORY}/", ""))
+    return Measured(time.process_time() - start, in_forwards(), n_candidates)
 
 
 def main() -> None:
@@ -151,7 +126,6 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=4)
     parser.add_argument("--budget", type=int, default=3000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--profile", default="results/bench/overhead.txt")
     table.add_option(parser)
     arguments = parser.parse_args()
 
@@ -159,14 +133,15 @@ def main() -> None:
     tokenizer, sizes = make_tokenizer(), (arguments.sequences, arguments.budget)
     runs = [measure(tokenizer, *sizes) for _ in range(arguments.repeats)]
     best = min(runs, key=lambda run: run.microseconds)
-    profile(tokenizer, *sizes, Path(arguments.profile))
+    table.profile(lambda: measure(tokenizer, *sizes), PROFILE)
     row = table.limited(
         "03 genetic attack without the model, one core",
         best.microseconds,
         "µs per candidate",
         LIMIT,
         remark=f"{best.n} candidates, best of {len(runs)}; forwards of "
-        f"{1e6 * best.in_forwards / best.n:.1f} µs each taken out; see {arguments.profile}",
+        f"{1e6 * best.in_forwards / best.n:.1f} µs each taken out; selection, crossover, mutation, "
+        f"scores and tokens are Python, candidate by candidate: {PROFILE}",
     )
     table.merge(__file__, [row], arguments.table)
 

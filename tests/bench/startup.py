@@ -3,7 +3,8 @@
 Of each script the import statements at its top are run in a fresh process, with what
 `runtime.use` and the registry of encoders import where it calls them. Once each, which also warms
 the files up; then the slowest of each kind several times, best of which counts, beside
-`python -c pass`. Scripts with an encoder are of the kinds of encoder; `hf` loads transformers.
+`python -c pass`, and `import torch` alone, which is not ours. Scripts with an encoder are of the
+kinds of encoder; `hf` loads transformers.
 
 Run: `python tests/bench/startup.py`; merges its rows into results/bench/bench.json.
 """
@@ -51,7 +52,8 @@ def programs() -> dict[str, dict[str, str]]:
 
 
 def seconds(program: str) -> float:
-    """Run a program in a fresh Python; give the seconds it took."""
+    """Run a program in a fresh Python; give the seconds until it is done, but not until it ends."""
+    program += "\nimport os; os._exit(0)"
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
@@ -68,7 +70,10 @@ def main() -> None:
     table.add_option(parser)
     arguments = parser.parse_args()
 
-    bare = min(seconds("pass") for _ in range(arguments.repeats))
+    bare, torch = (
+        min(seconds(program) for _ in range(arguments.repeats))
+        for program in ("pass", "import torch")
+    )
     rows, slowest = [], {}
     for kind in arguments.kinds:
         scripts = programs()[kind]
@@ -86,7 +91,8 @@ def main() -> None:
                 "s",
                 LIMITS[kind],
                 against=f"limit {LIMITS[kind]:g} s; python -c pass: {bare:.2f} s",
-                remark=f"slowest of {len(programs()[kind])}: {name}, best of {arguments.repeats}",
+                remark=f"slowest of {len(programs()[kind])}: {name}, best of {arguments.repeats}; "
+                f"import torch alone: {torch:.2f} s",
             )
         )
     table.merge(__file__, rows, arguments.table)

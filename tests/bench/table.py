@@ -7,8 +7,11 @@ Run: `python tests/bench/table.py`; prints what the file holds.
 """
 
 import argparse
+import cProfile
 import os
-from collections.abc import Sequence
+import pstats
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -99,6 +102,29 @@ def missing(name: str, unit: str, target: str, why: str) -> Row:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
+
+
+def profile(work: Callable[[], object], path: str) -> None:
+    """Do some work, and write where its time goes."""
+    profiler = cProfile.Profile()
+    profiler.runcall(work)
+    write_profile(profiler, path)
+
+
+def write_profile(profiled: cProfile.Profile | str, path: str) -> None:
+    """Write a profile, or a file with one: by a function's own time, then with all it calls."""
+    installed = sorted((f"{folder}/" for folder in sys.path if folder), key=len, reverse=True)
+    with files.whole(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as lines:
+            statistics: Any = pstats.Stats(profiled, stream=lines)
+            statistics.files = []
+            for order in ("tottime", "cumulative"):
+                statistics.sort_stats(order).print_stats(40)
+        text = temporary.read_text(encoding="utf-8")
+        # No path of this machine, but one below the repository or the name of a package.
+        for folder in (f"{Path(__file__).resolve().parents[2]}/", *installed):
+            text = text.replace(folder, "")
+        temporary.write_text(text, encoding="utf-8")
 
 
 # The file -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import overhead
 import table
+import torch
 
 from genosiege import runtime
 from genosiege.sequence.oracle import Oracle
@@ -43,19 +44,16 @@ def point_mutants(n: int) -> list[Batch]:
 def candidates(tokenizer: BpeTokenizer, n: int, budget: int) -> list[Batch]:
     """Give what the oracle tokenizes in a genetic attack on n sequences."""
     batches: list[Batch] = []
+    model = overhead.unbeatable(tokenizer)
+    oracle = Oracle(model, device=torch.device("cpu"))
+    encode = oracle._encode
 
-    class Recorder(Oracle):
-        def __init__(self, *arguments: object, **named: object) -> None:
-            super().__init__(*arguments, **named)
-            encode = self._encode
+    def recorded(texts: Sequence[str], originals: Sequence[str | None]) -> Tokens:
+        batches.append((list(texts), list(originals)))
+        return encode(texts, originals)
 
-            def recorded(texts: Sequence[str], originals: Sequence[str | None]) -> Tokens:
-                batches.append((list(texts), list(originals)))
-                return encode(texts, originals)
-
-            self._encode = recorded
-
-    overhead.attack(tokenizer, n, budget, Recorder)
+    oracle._encode = recorded
+    overhead.attack(oracle, model, n, budget)
     return batches
 
 

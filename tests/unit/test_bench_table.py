@@ -1,16 +1,19 @@
 import importlib
 import random
 import sys
+import time
 from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
 import pytest
-from toy_models import linear_score, random_sequence
+import torch
+from toy_models import Linear, linear_score, linear_weights, random_sequence, wrap
 
 from genosiege.errors import InputError
+from genosiege.sequence.oracle import Oracle
 
-MODULES = ("table", "published_search", "demo_times")
+MODULES = ("table", "published_search", "demo_times", "forwards")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,41 @@ def test_the_table_is_aligned_and_complete(table, tmp_path, capsys):
     assert "85.0%" in printed[1]
     assert printed[2].endswith("busy")
     assert "–" in printed[3]
+
+
+# Where the time goes -------------------------------------------------------------------
+
+
+def test_a_profile_names_functions_and_no_folder_of_the_machine(table, tmp_path, repository):
+    table.profile(lambda: table.read(tmp_path / "none.json"), str(tmp_path / "profile.txt"))
+
+    text = (tmp_path / "profile.txt").read_text()
+    assert "tests/bench/table.py" in text
+    assert "Ordered by: internal time" in text and "Ordered by: cumulative time" in text
+    assert str(repository) not in text and sys.prefix not in text
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_time_in_forwards_grows_with_them_alone(bench):
+    class Slow(Linear):
+        def forward(self, *inputs):
+            while time.process_time() < self.until:
+                pass
+            return super().forward(*inputs)
+
+    model = wrap(Slow(linear_weights(0, 30)))
+    oracle = Oracle(model, device=torch.device("cpu"))
+    seconds = bench["forwards"].clock(oracle)
+    assert seconds() == 0
+
+    oracle._exact.encoder.until = time.process_time() + 0.2
+    oracle.logits([random_sequence(np.random.default_rng(0), 30)])
+    spent = seconds()
+    while time.process_time() < oracle._exact.encoder.until + 0.2:
+        pass
+
+    assert spent > 0.1
+    assert seconds() == spent
 
 
 # The rival ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ PAGES = {
     "results.md.j2": "docs/results.md",
     "readme_demo.md.j2": "README.md",
     "readme_results.md.j2": "README.md",
+    "readme_speed.md.j2": "README.md",
 }
 TEMPLATES = tuple(PAGES)
 SPECIFICATION = importlib.util.spec_from_file_location("render", ROOT / "docs/render.py")

@@ -58,7 +58,7 @@ def attack_sample(
     """
     if attack.check is not None:
         attack.check(dict(zip(sample["id"], sample["sequence"], strict=True)), attack.options)
-    attacked = _correct(model, sample, oracle.batch_size)
+    attacked = _correct(model, sample, oracle)
     finished = dict(journal.rows) if journal else {}
     searches = _searches(sample[attacked], attack, rules, attack_seeds, finished)
     report = _Progress(len(attack_seeds) * int(attacked.sum()), len(finished))
@@ -83,9 +83,9 @@ def _key(seed: int, identity: str) -> str:
     return f"{seed}/{identity}"
 
 
-def _correct(model: SequenceModel, sample: pd.DataFrame, batch_size: int) -> "pd.Series[bool]":
+def _correct(model: SequenceModel, sample: pd.DataFrame, oracle: Oracle) -> "pd.Series[bool]":
     """Find the sequences worth attacking; in fp32, as the final word on them is."""
-    judge = Oracle(model, precision="fp32", batch_size=batch_size)
+    judge = Oracle(model, precision="fp32", batch_size=oracle.batch_size, device=oracle.device)
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
     # What shares a forward depends on the shard; the answer does not.
     found = margins(judge.settled_logits(sequences, labels), labels)
