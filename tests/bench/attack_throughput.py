@@ -66,30 +66,36 @@ SIZES = {
 
 
 class Counter:
-    """Lengths of all sequences that go through a model's classifier, and through copies of it."""
+    """What goes through a model's classifier, and through copies of it: lengths, and seconds."""
 
     def __init__(self, model: SequenceModel) -> None:
         self._parts = parts = []
+        self._times = times = []
 
         # A function, no method: an oracle copies the model, and would copy the counter with it.
         def note(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
             parts.append(inputs[1].sum(dim=1))
+            times.append(-time.perf_counter())
 
         model.classifier.register_forward_pre_hook(note)
+        model.classifier.register_forward_hook(lambda *_: times.append(time.perf_counter()))
 
-    def take(self) -> np.ndarray:
-        """Give the lengths since the last call."""
+    def take(self) -> tuple[np.ndarray, float]:
+        """Give the lengths since the last call, and the seconds inside forwards on the clock."""
         lengths = torch.cat(self._parts).cpu().numpy() if self._parts else np.empty(0, np.int64)
+        inside = sum(self._times)
         self._parts.clear()
-        return lengths
+        self._times.clear()
+        return lengths, inside
 
 
 class Measured(NamedTuple):
-    """GFLOP/s, sequences per second and their number."""
+    """GFLOP/s, sequences per second and their number, and the share of time inside forwards."""
 
     gflops: float
     rate: float
     n: int
+    inside: float
 
 
 def all_operations(lengths: np.ndarray) -> int:
@@ -155,6 +161,7 @@ class Bench:
         """Give the works' rates, that of the best square, and the seconds of a separate forward."""
         works = {"genetic attack": self.attack, "single edits": self.single_edits}
         spent, lengths = dict.fromkeys(works, 0.0), {name: [] for name in works}
+        inside = dict.fromkeys(works, 0.0)
         squares = {size: np.zeros(2) for size in SQUARES}
         self.oracle().logits(generate(32, self._rng))  # caches filled, memory mapped
         alone = []
@@ -163,7 +170,9 @@ class Bench:
                 work = prepare()
                 self._counter.take()
                 spent[name] += seconds(work, self._device)
-                lengths[name].append(self._counter.take())
+                new, seconds_inside = self._counter.take()
+                lengths[name].append(new)
+                inside[name] += seconds_inside
             alone.append(self.separately())
             for size, total in squares.items():
                 least = LEAST_SECONDS / ROUNDS
@@ -174,7 +183,7 @@ class Bench:
             all_lengths = np.concatenate(parts)
             rate, n = len(all_lengths) / spent[name], len(all_lengths)
             gflops = all_operations(all_lengths) / spent[name] / 1e9
-            measured[name] = Measured(gflops, rate, n)
+            measured[name] = Measured(gflops, rate, n, inside[name] / spent[name])
         return measured, best, min(alone)
 
 
@@ -190,6 +199,8 @@ def rows_of(bench: Bench, device: str, precision: str) -> list[table.Row]:
     rows = []
     for name, found in measured.items():
         remark = f"{found.n} forwards of 300 bp, {found.rate:.1f}/s"
+        if device == "cpu":  # a GPU works on when a forward has returned
+            remark += f"; {found.inside:.0%} of the time inside the forwards"
         if name == "single edits":
             remark += f"; separate forwards {1 / alone:.1f}/s: {found.rate * alone:.2f}×"
         rows.append(

@@ -7,7 +7,7 @@ from genosiege.sequence.oracle import Oracle
 
 
 def clock(oracle: Oracle) -> Callable[[], float]:
-    """Begin to count; give what tells the seconds so far."""
+    """Begin to count; give what tells the seconds so far. In fp32: bf16 has another model."""
     spent = begun = 0.0
 
     def begin(*_: object) -> None:

@@ -147,9 +147,10 @@ def main() -> None:
             "ms per job",
             MOST_MILLISECONDS,
             against=f"empty jobs, as many: {each_empty:.2f} ms",
-            remark=f"{ours.seconds:.1f} s, {each / each_empty:.2f}× the empty ones; with "
-            f"{n_inputs:.0f} input files each, as ours, {each_with_inputs:.2f} ms: the library's "
-            f"files are inputs, so that a change of one runs again what it touches: {PROFILE}",
+            remark=f"{ours.seconds:.1f} s, {each / each_empty:.2f}× the empty ones; these take "
+            f"{each_with_inputs:.2f} ms with {n_inputs:.0f} input files each, as ours, among which "
+            "are those of the library, so that a change of one runs again what it touches; the "
+            f"rest is wildcards, parameters and edges between jobs: {PROFILE}",
         ),
         table.limited("10 jobs of all of GUE", ours.n_jobs, "jobs", MOST_JOBS),
         idle_row(arguments.repeats),

@@ -1,10 +1,10 @@
 """Memory of the largest jobs: an attack in lockstep, and the preparation of a task.
 
 Under `lockstep` many searches are at work at once, each with all candidates that it has asked
-about. A genetic attack of 300 bp, population 100, is held back from every flip, so that each
-search goes on to its budget; the growth of the peak between a small and a larger budget tells
-what one candidate takes, and that what the default budget would take, however many sequences a
-split has. The peak of an attack that small is measured, the rest follows by multiplication.
+about. A genetic attack on 300 bp, population 100, whose model never flips, so that each search
+goes on to its budget, is measured with as many sequences as are ever attacked at once and two small
+budgets. The line through both peaks tells what the default budget would take, however many
+sequences a split has.
 
 The preparation reads three tables of 59,200 sequences together (see `leakage_groups.py`), finds
 their leakage, and writes what the workflow writes.
@@ -15,7 +15,7 @@ Run: `python tests/bench/memory.py`; merges its rows into results/bench/bench.js
 
 import argparse
 import os
-import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,27 +27,30 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pandas as pd
 import table
-import torch
 from leakage_groups import promoters
-from overhead import attack, make_tokenizer, unbeatable
 
 from genosiege import files, runtime
 from genosiege.data import gue
-from genosiege.sequence.oracle import MOST_AT_ONCE, Oracle
 
 SPLIT, POPULATION, DEFAULT_BUDGET = 5920, 100, 10_000
-SEQUENCES, BUDGETS = 128, (500, 2500)
+BUDGETS = (200, 1200)
 ROWS = {"train": 47_360, "dev": 5_920, "test": 5_920}
 ATTACK_GIB, PREPARATION_GIB = 6.0, 1.0
 GIB = 2**30
 
 
 def attack_in_lockstep(budget: int) -> int:
-    """Attack sequences side by side; give the number of candidates."""
+    """Attack as many sequences as are attacked at once; give the number of candidates."""
+    # Here, so that a preparation is measured without torch.
+    import torch
+    from overhead import attack, make_tokenizer, unbeatable
+
+    from genosiege.sequence.oracle import MOST_AT_ONCE, Oracle
+
     runtime.use(threads=1)
     model = unbeatable(make_tokenizer())
     oracle = Oracle(model, batching="lockstep", device=torch.device("cpu"))
-    return attack(oracle, model, SEQUENCES, budget, population=POPULATION)
+    return attack(oracle, model, MOST_AT_ONCE, budget, population=POPULATION)
 
 
 def write_task(folder: Path) -> None:
@@ -81,11 +84,16 @@ def peak_of(*job: str) -> tuple[int, int]:
 def run_job(kind: str, argument: str) -> None:
     """Do a job in this process, and print its peak and how much it did."""
     done = prepare(Path(argument)) if kind == "prepare" else attack_in_lockstep(int(argument))
-    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, done)
+    # Not what `resource` tells: that begins at the peak of the process that started this one.
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), flags=re.M)
+    assert peak is not None
+    print(1024 * int(peak[1]), done)
 
 
 def attack_row() -> table.Row:
     """Measure both attacks, and extend the line through them to the default budget."""
+    from genosiege.sequence.oracle import MOST_AT_ONCE
+
     (small, few), (large, many) = (peak_of("attack", str(budget)) for budget in BUDGETS)
     each = (large - small) / (many - few)
     most = small + each * (MOST_AT_ONCE * DEFAULT_BUDGET - few)

@@ -140,8 +140,8 @@ def main() -> None:
         "µs per candidate",
         LIMIT,
         remark=f"{best.n} candidates, best of {len(runs)}; forwards of "
-        f"{1e6 * best.in_forwards / best.n:.1f} µs each taken out; selection, crossover, mutation, "
-        f"scores and tokens are Python, candidate by candidate: {PROFILE}",
+        f"{1e6 * best.in_forwards / best.n:.1f} µs each taken out; selection, crossover, mutation "
+        f"and scores are Python, one candidate at a time: {PROFILE}",
     )
     table.merge(__file__, [row], arguments.table)
 

@@ -43,7 +43,8 @@ class Attacked(NamedTuple):
 def fine_tuned(n: int) -> Iterator[Attacked]:
     """Give the model of tf_0 with test rows."""
     if MODEL.is_dir() and ROWS.is_file():
-        rows = pd.read_csv(ROWS).sample(n, random_state=0).reset_index(drop=True)
+        rows = pd.read_csv(ROWS)
+        rows = rows.sample(min(n, len(rows)), random_state=0).reset_index(drop=True)
         rows = rows.assign(sequence=rows["sequence"].str.upper(), id=[f"t{i}" for i in rows.index])
         yield Attacked("tf_0", encoders.build(SPEC, [str(MODEL)], 2), rows, None)
 

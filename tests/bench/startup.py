@@ -3,7 +3,8 @@
 Of each script the import statements at its top are run in a fresh process, with what
 `runtime.use` and the registry of encoders import where it calls them. Once each, which also warms
 the files up; then the slowest of each kind several times, best of which counts, beside
-`python -c pass`, and `import torch` alone, which is not ours. Scripts with an encoder are of the
+`python -c pass`, and `import torch` alone, which is not ours. What Python does to end a process is
+not counted. Scripts with an encoder are of the
 kinds of encoder; `hf` loads transformers.
 
 Run: `python tests/bench/startup.py`; merges its rows into results/bench/bench.json.
@@ -52,7 +53,7 @@ def programs() -> dict[str, dict[str, str]]:
 
 
 def seconds(program: str) -> float:
-    """Run a program in a fresh Python; give the seconds until it is done, but not until it ends."""
+    """Run a program in a fresh Python; give the seconds until it is done, before Python ends."""
     program += "\nimport os; os._exit(0)"
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     start = time.perf_counter()

@@ -220,6 +220,23 @@ def test_proposals_are_transitions_with_the_configured_probability(mode, weight,
             assert counts[base] == pytest.approx(expected, abs=0.035)
 
 
+@pytest.mark.parametrize("most_remembered", [1, 7, 5_000])
+def test_what_is_remembered_of_edits_changes_no_answer(monkeypatch, most_remembered):
+    monkeypatch.setattr("genosiege.sequence.constraints._MOST_REMEMBERED", most_remembered)
+    rng = np.random.default_rng(4)
+    motifs = tuple(known_motifs(["tata_box", "gc_box", "ccaat_box", "bre"]))
+    sequence = "TATAAAAGGGGGCGGCCAATGGGGCGCC" + random_sequence(rng, 12)
+    rules = bind(sequence, motifs="soft", motif_list=motifs)
+    assert len(rules.sites) >= 4
+    lost = []
+    for _ in range(400):
+        places = rng.choice(len(sequence), rng.integers(1, 5), replace=False)
+        edits = {int(p): "ACGT"[rng.integers(4)] for p in places}
+        lost.append(sum(not site.kept(sequence, edits) for site in rules.sites))
+        assert rules.describe(edits).motifs_lost == lost[-1]
+    assert set(lost) >= {0, 1, 2, 3}
+
+
 # Configuration ------------------------------------------------------------------------
 
 

@@ -76,7 +76,10 @@ class Answers:
     @cached_property
     def margins(self) -> NDArray[np.float64]:
         """Margin of each answered candidate, shape (m,)."""
-        return margins(self.logits, np.full(len(self.logits), self.label))
+        found = margins(self.logits, np.full(len(self.logits), self.label))
+        # All who ask share it.
+        found.flags.writeable = False
+        return found
 
     @property
     def p_true(self) -> NDArray[np.float64]:

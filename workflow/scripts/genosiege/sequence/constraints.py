@@ -5,7 +5,7 @@ plausibility, which the fitness rewards) or `off`. Edits are substitutions: a ma
 0-based position to the new base.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -27,6 +27,8 @@ TRANSVERSION_SCORE = 0.3
 
 _TRANSITION = {"A": "G", "G": "A", "C": "T", "T": "C"}
 _MODES = ("hard", "soft", "off")
+# Edits of single sites whose effect is remembered, for each sequence under attack.
+_MOST_REMEMBERED = 5_000
 
 
 def transition(base: str) -> str:
@@ -185,7 +187,7 @@ class Bound:
         for index, site in enumerate(self.sites):
             for position in site.positions:
                 self._sites_at.setdefault(position, []).append(index)
-        self._kept: dict[tuple[int, Hashable], bool] = {}
+        self._kept: dict[tuple[int, frozenset[tuple[int, str]]], bool] = {}
         self._is_edit = _Remembered(self._changes_a_base)
         self._gc_gained = _Remembered(lambda p, b: (b in "GC") - (self.original[p] in "GC"))
         self._transits = _Remembered(lambda p, b: is_transition(self.original[p], b))
@@ -269,6 +271,9 @@ class Bound:
         """Whether a site is still there after edits of its own bases."""
         key = index, frozenset(edits.items())
         if key not in self._kept:
+            # Hundreds of matrices make a hundred thousand of these in one search.
+            if len(self._kept) >= _MOST_REMEMBERED:
+                self._kept.clear()
             self._kept[key] = self.sites[index].kept(self.original, edits)
         return self._kept[key]
 

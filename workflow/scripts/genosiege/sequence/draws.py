@@ -1,4 +1,4 @@
-"""The random numbers of a generator, one by one and soon.
+"""The random numbers of a generator, one by one, and fast.
 
 A search draws single numbers by the million, and each call of numpy costs more than what is done
 with the number. Here the generator's words are taken in bulk and made into numbers the way

@@ -220,7 +220,7 @@ def _margins(task: _Task, oracle: Oracle) -> Generator[Sequence[str], Answers, N
     # One proposal at least, since a search without any is none.
     for chunk in list(_chunks(iter(task.edits))) or [[]]:
         strings = [task.target.render(edits) for edits in chunk]
-        found = (yield strings).margins
+        found = (yield strings).margins.copy()
         for close in np.flatnonzero(np.abs(found) < CLOSE):
             alone = oracle.logits([strings[close]])
             found[close] = margins(alone, np.array([task.target.label]))[0]

@@ -110,7 +110,7 @@ class Oracle:
     batching : str
         `per_sequence`: a forward holds the candidates of one search only, so that a result
         does not depend on which other sequences share the job. `lockstep`: the candidates
-        of all searches fill each forward. `auto`: lockstep on a GPU.
+        of many searches fill each forward. `auto`: lockstep on a GPU.
     batch_size : int
         Most sequences in one forward.
     device : torch.device, optional

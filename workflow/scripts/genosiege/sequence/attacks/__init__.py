@@ -51,7 +51,7 @@ class Target:
         """Write the sequence that an edit set makes of the original."""
         if not edits:
             return self.sequence
-        # A copy of bytes is made and joined sooner than a list of characters.
+        # Bytes are copied and decoded faster than a list of characters is made and joined.
         characters = bytearray(self.sequence, "ascii")
         for position, base in edits.items():
             characters[position] = ord(base)

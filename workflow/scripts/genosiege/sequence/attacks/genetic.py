@@ -23,7 +23,7 @@ from genosiege.sequence.draws import Draws
 
 log = logging.getLogger(__name__)
 
-# The values that DEAP's fitness compares: as tuples they are compared sooner.
+# The values that DEAP's fitness compares: as bare tuples they are compared faster.
 _BY_FITNESS = "fitness.wvalues"
 
 

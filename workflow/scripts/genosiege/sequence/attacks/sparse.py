@@ -90,7 +90,7 @@ class Operators:
         for index in self._draws.permutation(len(rest)):
             if keep[index]:
                 position, base = rest[index]
-                if len(child) == self.max_edits:
+                if len(child) >= self.max_edits:
                     break
                 child.setdefault(position, base)
         return self.repair(child)
@@ -138,11 +138,11 @@ class Proposed:
 
 
 def _written(edits: Edits) -> str:
-    """Write an edit set as a word, one character an edit: a tenth of a set of tuples in memory."""
-    return "".join(sorted(map(_character, edits.items())))
+    """Write an edit set as a word, which takes a tenth of the memory of a set of tuples."""
+    return "".join(sorted(map(_two_characters, edits.items())))
 
 
 @cache
-def _character(edit: tuple[int, str]) -> str:
+def _two_characters(edit: tuple[int, str]) -> str:
     position, base = edit
-    return chr(len(BASES) * position + BASES.index(base))
+    return chr(position) + base
