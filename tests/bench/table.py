@@ -101,7 +101,8 @@ def missing(name: str, unit: str, target: str, why: str) -> Row:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+    """Keep four digits of what was measured, and all of what was counted."""
+    return value if value is None or isinstance(value, int) else float(f"{value:.4g}")
 
 
 def profile(work: Callable[[], object], path: str) -> None:

@@ -61,6 +61,11 @@ def test_a_figure_is_held_against_its_limit(table, figure, ratio, met):
     assert (row.target, row.against, row.ratio, row.met) == ("≤ 5 s", "limit 5 s", ratio, met)
 
 
+def test_a_measure_is_rounded_and_a_count_is_not(table):
+    assert table.limited("01 x", 13118, "jobs", 20_000).figure == 13118
+    assert table.limited("01 x", 13118.0, "s", 20_000).figure == 13120
+
+
 def test_what_cannot_be_measured_says_why(table):
     row = table.missing("11 demo", "min", "≤ 10 min", "make demo")
 
