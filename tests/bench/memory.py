@@ -32,7 +32,7 @@ from leakage_groups import promoters
 from genosiege import files, runtime
 from genosiege.data import gue
 
-SPLIT, POPULATION, DEFAULT_BUDGET = 5920, 100, 10_000
+SPLIT, POPULATION = 5920, 100
 BUDGETS = (200, 1200)
 ROWS = {"train": 47_360, "dev": 5_920, "test": 5_920}
 ATTACK_GIB, PREPARATION_GIB = 6.0, 1.0
@@ -92,17 +92,19 @@ def run_job(kind: str, argument: str) -> None:
 
 def attack_row() -> table.Row:
     """Measure both attacks, and extend the line through them to the default budget."""
+    from genosiege.sequence.attacks.genetic import Options
     from genosiege.sequence.oracle import MOST_AT_ONCE
 
+    default = Options().query_budget
     (small, few), (large, many) = (peak_of("attack", str(budget)) for budget in BUDGETS)
     each = (large - small) / (many - few)
-    most = small + each * (MOST_AT_ONCE * DEFAULT_BUDGET - few)
+    most = small + each * (MOST_AT_ONCE * default - few)
     return table.limited(
         f"11 attack on {SPLIT} sequences, population {POPULATION}",
         most / GIB,
         "GiB",
         ATTACK_GIB,
-        remark=f"{MOST_AT_ONCE} searches at once, each with {DEFAULT_BUDGET} candidates of "
+        remark=f"{MOST_AT_ONCE} searches at once, each with {default} candidates of "
         f"{each:.0f} bytes; from peaks of {small / GIB:.2f} and {large / GIB:.2f} GiB with {few} "
         f"and {many} candidates",
     )

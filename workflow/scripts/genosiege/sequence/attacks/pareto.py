@@ -14,7 +14,7 @@ from deap import base, tools
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target
 from genosiege.sequence.attacks.pruning import prune
-from genosiege.sequence.attacks.sparse import Operators, Proposed
+from genosiege.sequence.attacks.sparse import Operators, Proposed, written
 from genosiege.sequence.draws import Draws
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Breeder:
         self._operators = Operators(target.rules, options.max_edits, self._draws)
         self._proposed = Proposed(self._operators.mutate)
         self._parents: list[Individual] = []
-        self._shortened: set[frozenset[tuple[int, str]]] = set()
+        self._shortened: set[str] = set()
 
     def fresh(self) -> list[Individual]:
         """Draw a first generation, as many candidates of each number of edits."""
@@ -166,7 +166,7 @@ class _Breeder:
     def _shorter(self, front: Iterable[Individual]) -> Iterator[Edits]:
         """Leave out each edit of what is new on the front; a flip may not need it."""
         for individual in front:
-            key = frozenset(individual.items())
+            key = written(individual)
             if key in self._shortened or not 1 < len(individual) <= self._operators.max_edits + 1:
                 continue
             self._shortened.add(key)

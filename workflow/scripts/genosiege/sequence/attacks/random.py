@@ -12,7 +12,7 @@ import numpy as np
 
 from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes
 from genosiege.sequence.attacks.blind import best_of
-from genosiege.sequence.attacks.sparse import OTHER_BASES, Operators, sets_of_size
+from genosiege.sequence.attacks.sparse import OTHER_BASES, Operators, sets_of_size, written
 from genosiege.sequence.constraints import BASES, transition
 from genosiege.sequence.draws import Draws
 
@@ -111,11 +111,11 @@ class _EditSets:
 
     def drawn(self) -> Iterator[Edits]:
         """Draw new sets as long as there are any."""
-        seen: set[frozenset[tuple[int, str]]] = {frozenset()}
+        seen = {written({})}
         n_repeated = 0
         while n_repeated < _MOST_REPEATED:
             edits = self._allowed()
-            key = frozenset(edits.items())
+            key = written(edits)
             n_repeated = n_repeated + 1 if key in seen else 0
             if not n_repeated:
                 seen.add(key)

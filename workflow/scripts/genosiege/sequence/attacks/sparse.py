@@ -121,23 +121,23 @@ class Proposed:
     def __init__(self, mutate: Callable[[Edits], Edits]) -> None:
         self._mutate = mutate
         # The original needs no asking.
-        self._seen = {_written({})}
+        self._seen = {written({})}
 
     def __contains__(self, edits: Edits) -> bool:
-        return _written(edits) in self._seen
+        return written(edits) in self._seen
 
     def renew(self, edits: Edits) -> Edits | None:
         """Mutate an edit set until it is new, and note it; None where that does not end."""
         for _ in range(_MOST_TRIES):
-            written = _written(edits)
-            if written not in self._seen:
-                self._seen.add(written)
+            key = written(edits)
+            if key not in self._seen:
+                self._seen.add(key)
                 return edits
             edits = self._mutate(edits)
         return None
 
 
-def _written(edits: Edits) -> str:
+def written(edits: Edits) -> str:
     """Write an edit set as a word, which takes a tenth of the memory of a set of tuples."""
     return "".join(sorted(map(_two_characters, edits.items())))
 
