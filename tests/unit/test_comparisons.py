@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from refusals import refusal
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
@@ -111,6 +113,17 @@ def test_the_whole_range_of_a_difference_is_reached() -> None:
     assert mcnemar(*outcomes(9, 0, 0, 0)).interval.high == 1.0
     assert mcnemar(*outcomes(0, 9, 0, 0)).interval.low == -1.0
     assert mcnemar([], []).interval == (-1.0, 1.0)
+
+
+@given(*[st.integers(0, 30)] * 4, st.floats(0.5, 0.9999))
+def test_ends_of_a_difference_lie_between_minus_one_and_one(
+    only_first: int, only_second: int, both: int, neither: int, level: float
+) -> None:
+    found = mcnemar(*outcomes(only_first, only_second, both, neither), level)
+
+    assert -1 <= found.interval.low <= found.interval.high <= 1
+    if found.n:
+        assert found.interval.low <= found.difference <= found.interval.high
 
 
 @pytest.mark.parametrize("n", [1, 2, 6, 100])

@@ -38,6 +38,7 @@ rule make_audit_tables:
         certificates=certificates(),
         latent=latent_attacks(),
         transfer=transfers(),
+        metrics=of_baselines("metrics.json"),
         code=code("make_audit_tables"),
     output:
         worst_case=csv_file("worst_case", "Attacks", "Worst case of all attacks"),

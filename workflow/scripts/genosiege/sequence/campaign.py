@@ -134,6 +134,7 @@ def _outcome(search: Search[Found], found: Found) -> dict[str, Any]:
         "n_queries_unique": search.n_queries_unique,
         "n_gradients": search.n_gradients,
         "stop_reason": found.stop_reason,
+        "pruned": found.pruned,
     }
 
 
@@ -152,6 +153,7 @@ def _row(seed: int, entry: Mapping[Any, Any], outcome: Mapping[str, Any] | None)
         "n_queries_unique": 1,
         "n_gradients": 0,
         "stop_reason": "",
+        "pruned": "",
     }
     if outcome is None:
         return row

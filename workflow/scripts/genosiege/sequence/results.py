@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -89,6 +89,13 @@ TRANSFER_ROWS = {
 """A transferred adversary: one row per source model, attack seed and sequence."""
 PREDICTION_ROWS = {"id": "object", "label": "int64", "correct": "bool"}
 
+METRICS = (
+    *MODEL, "n", "accuracy", "mcc", "f1", "auroc", "ece", "loss", "mean_margin", "saturation",
+    "parameters", "confusion_matrix", "mcc_interval", "n_predicted_classes", "majority_share",
+    "better_than_chance", "input_check",
+)  # fmt: skip
+"""What tables read of a `metrics.json`."""
+
 
 class AttackResult(NamedTuple):
     """One attack table with what its place in the results says about it."""
@@ -118,6 +125,21 @@ class ModelResult(NamedTuple):
     stage: str
     attack: str
     rows: pd.DataFrame
+
+
+def read_metrics(path: str) -> dict[str, Any]:
+    """Read what was measured of a model on the clean test split, `…/stage/metrics.json`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no JSON, or lacks what tables need of it.
+    """
+    found = files.read_json(path)
+    missing = [name for name in METRICS if name not in found]
+    if missing:
+        raise InputError(f"{path}: {missing[0]} is missing; make this file again.")
+    return dict(found)
 
 
 def read_attack(path: str, extra: Mapping[str, str] | None = None) -> AttackResult:
