@@ -93,6 +93,7 @@ def test_three_sequences_by_hand(tested: Compared) -> None:
     assert answers(table, "greedy", "flipped") == {"a": (no, yes), "b": (yes, no), "c": (yes, no)}
     assert answers(table, "certify", "flipped") == {"a": (no, no), "b": (no, yes), "c": (no, no)}
     everything = {"a": (yes, yes), "b": (yes, yes), "c": (yes, no)}
+    assert answers(table, "replay", "n_edits")["a"] == (2, 3)
     assert answers(table, "worst_case", "flipped") == everything
     assert answers(table, "worst_case", "n_edits")["a"] == (2, 7)
     assert answers(table, "worst_case", "n_edits")["b"] == (1, 1)
@@ -152,6 +153,11 @@ def asking_every_row(tested: Compared) -> dict[tuple[str, str, int], tuple[bool,
     for row in again.to_dict("records"):
         flipped = row["flipped"] if tested.replay else row["success_flip"]
         tell("replay", row["id"], 1, row["correct_before"], flipped)
+    if tested.reverse:
+        for row in tested.black_box[1].rows.to_dict("records"):
+            tell("reverse_replay", row["id"], 1, row["correct_before"], row["success_flip"])
+        for row in tested.reverse.rows.to_dict("records"):
+            tell("reverse_replay", row["id"], 0, row["correct_before"], row["flipped"])
     for found in tested.transfers:
         ends = [end for end, stage in enumerate(("baseline", last_of(tested)))
                 if stage == found.stage]  # fmt: skip
@@ -160,7 +166,16 @@ def asking_every_row(tested: Compared) -> dict[tuple[str, str, int], tuple[bool,
             if source != "promoters/cnn":
                 name = f"transfer:{found.attack}:{source}"
                 tell(name, row["id"], end, row["correct_before"], row["flipped"])
-    return told
+    # The worst case counts what was transferred to the model's own sequences.
+    own = ("replay", "reverse_replay", "transfer:genetic_transfer:promoters/hf")
+    transferred = {key: found for key, found in told.items() if key[0] in own}
+    for (_, name, end), (right, flipped) in transferred.items() if tested.transfers_count else ():
+        tell("worst_case", name, end, right, flipped)
+    # Right in one table and flipped in another is no flip.
+    return {
+        key: (right, flipped and (right or key[0] != "worst_case"))
+        for key, (right, flipped) in told.items()
+    }
 
 
 def last_of(tested: Compared) -> str:
@@ -186,7 +201,7 @@ def test_outcomes_agree_with_asking_every_row_on_random_tables(draw: int) -> Non
 def test_robustness_is_that_of_the_worst_case_at_the_largest_budget(draw: int) -> None:
     _, _, tested = random_defence(np.random.default_rng(50 + draw))
 
-    rows = outcomes_table(PLACE, tested)
+    rows = outcomes_table(PLACE, tested._replace(transfers_count=False, reverse=None))
 
     for when, attacks, exact in (
         ("before", tested.suite_before, tested.certificates[:1]),
@@ -282,6 +297,78 @@ def test_without_a_suite_there_is_no_worst_case(tested: Compared) -> None:
 # Transfers ----------------------------------------------------------------------------
 
 
+def test_either_model_faces_the_adversaries_of_both(tested: Compared) -> None:
+    """Without a search's own luck: what one attack found counts for both models."""
+    reverse = asked_again(
+        [("a", 0, True, True, False), ("b", 0, True, True, False), ("c", 0, False, True, False),
+         ("a", 1, True, True, False), ("b", 1, True, True, True), ("c", 1, False, True, False)],
+        LAST, n_edits=6,
+    )  # fmt: skip
+    quiet = [attack("quiet", [attack_row(name) for name in "abc"], stage=stage)
+             for stage in ("baseline", LAST)]  # fmt: skip
+    alone = tested._replace(suite_before=quiet[:1], suite_after=quiet[1:], certificates=[])
+
+    without = outcomes_table(PLACE, alone)
+    table = outcomes_table(PLACE, alone._replace(reverse=reverse, transfers_count=True))
+
+    assert not any(before or after for before, after in
+                   answers(without, "worst_case", "flipped").values())  # fmt: skip
+    # Of a and b the own attack found flips of 2 and 4 edits on the baseline, which the last round
+    # is asked about, and one of b of 5 edits on the last round.
+    assert answers(table, "reverse_replay", "n_edits")["b"] == (6, 5)
+    assert answers(table, "worst_case", "flipped") == {
+        "a": (True, True), "b": (True, True), "c": (False, False),
+    }  # fmt: skip
+    assert answers(table, "worst_case", "n_edits")["a"] == (2, 3)
+    assert answers(table, "worst_case", "n_edits")["b"] == (4, 3)
+    # The last round gets c wrong.
+    assert answers(table, "worst_case", "correct")["c"] == (True, False)
+
+
+def test_equal_models_stay_equal_under_the_adversaries_of_both() -> None:
+    """Two runs of a search on one model differ by luck; together they show no difference."""
+    rng = np.random.default_rng(8)
+    ids = [f"test:{number}" for number in range(2000)]
+    found = [
+        attack("genetic", [flip(name, 3) if rng.random() < 0.5 else attack_row(name)
+                           for name in ids], stage=stage)
+        for stage in ("baseline", LAST)
+    ]  # fmt: skip
+    # What flips a model once flips it again.
+    replay, reverse = (
+        asked_again(
+            [(row["id"], 0, True, True, row["success_flip"])
+             for row in result.rows.to_dict("records")], LAST,
+        )
+        for result in found
+    )  # fmt: skip
+    compared = Compared(
+        [clean("baseline", [True] * 4), clean(LAST, [True] * 4)], found, replay, found[:1],
+        found[1:], [], [], [described(1, 2, 1)], reverse, transfers_count=True,
+    )  # fmt: skip
+
+    worst = outcomes_table(PLACE, compared)
+    worst = worst[worst["attack"] == "worst_case"]
+
+    assert worst["flipped_before"].mean() == pytest.approx(0.75, abs=0.03)
+    assert worst["flipped_after"].equals(worst["flipped_before"])
+
+
+def test_adversaries_of_another_task_do_not_count_in_the_worst_case() -> None:
+    _, _, tested = random_defence(np.random.default_rng(3), n=6)
+    everything = [
+        found._replace(rows=found.rows.assign(flipped=True, correct_before=True))
+        if found.rows["source_task"].iloc[0] == "other" else found
+        for found in tested.transfers
+    ]  # fmt: skip
+
+    pair = [outcomes_table(PLACE, tested._replace(transfers=found))
+            for found in (tested.transfers, everything)]  # fmt: skip
+
+    worst = [answers(table, "worst_case", "flipped") for table in pair]
+    assert worst[0] == worst[1]
+
+
 def test_adversaries_of_another_task_are_of_its_own_sample() -> None:
     _, _, tested = random_defence(np.random.default_rng(2), n=6)
     leak = [found | {"trained_on": [{"id": "test:1"}]} for found in tested.descriptions]
@@ -356,6 +443,9 @@ def test_another_suite_or_other_stages_are_refused(tested: Compared) -> None:
     )
     assert "its replays are of no stage" in refusal(
         outcomes_table, PLACE, tested._replace(replay=None)
+    )
+    assert "its reverse replays are of no stage" in refusal(
+        outcomes_table, PLACE, tested._replace(transfers_count=True)
     )
 
 

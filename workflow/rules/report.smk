@@ -221,6 +221,7 @@ rule make_hardening_tables:
         runtime=20,
     params:
         names=config["run"]["defences"],
+        verdict=defences.terms(config) if config["run"]["defences"] else {},
         # No input: who deletes old times wants no attack to be run again.
         benchmarks=folder_of("times"),
     script:

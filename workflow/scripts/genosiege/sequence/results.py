@@ -30,6 +30,7 @@ _ATTACK = r"attacks/(?P<attack>[^/]+)/(?P<split>train|dev|test)\.parquet$"
 _CERTIFICATE = r"certify\.parquet$"
 _TRANSFER = r"transfer/(?P<attack>[^/]+)\.parquet$"
 _REPLAY = r"replay/(?P<attack>[^/]+)\.parquet$"
+_REVERSE = r"reverse_replay/(?P<attack>[^/]+)\.parquet$"
 _LATENT = r"latent(/(?P<attack>[^/]+))?\.parquet$"
 _PREDICTIONS = r"predictions\.parquet$"
 
@@ -85,6 +86,7 @@ TRANSFER_ROWS = {
     "margin_after": "float64",
     "correct_before": "bool",
     "flipped": "bool",
+    "n_edits": "int64",
 }
 """A transferred adversary: one row per source model, attack seed and sequence."""
 PREDICTION_ROWS = {"id": "object", "label": "int64", "correct": "bool"}
@@ -197,6 +199,15 @@ def read_replay(path: str) -> ModelResult:
     Errors as for `read_attack`.
     """
     return _read_of_model(path, _REPLAY, TRANSFER_ROWS, "replay", "replay/attack.parquet")
+
+
+def read_reverse_replay(path: str) -> ModelResult:
+    """Read a hardened model's adversaries scored on the baseline, beside the hardened model.
+
+    `…/stage/reverse_replay/attack.parquet`; errors as for `read_attack`.
+    """
+    example = "reverse_replay/attack.parquet"
+    return _read_of_model(path, _REVERSE, TRANSFER_ROWS, "reverse replay", example)
 
 
 def read_predictions(path: str) -> ModelResult:

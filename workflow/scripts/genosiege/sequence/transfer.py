@@ -74,7 +74,7 @@ def _scored(oracle: Oracle, source: AttackResult) -> pd.DataFrame:
     """Ask about one source at a time: the same batches as when the source was rescored."""
     rows = source.rows
     labels = rows["label"].to_numpy()
-    scored = rows[["attack_seed", "id", "label"]].assign(
+    scored = rows[["attack_seed", "id", "label", "n_edits"]].assign(
         source_task=source.task,
         source_encoder=source.encoder,
         source_correct=rows["correct_before"],
