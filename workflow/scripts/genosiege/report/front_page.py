@@ -20,7 +20,7 @@ SIGNS = {
     "saturated_confidence": "the confidence is saturated",
     "flips_lost": "flips were lost in full precision",
     "nothing_tried": "an attack tried nothing in some runs",
-    "budget_exhausted": "searches ended at their limit",
+    "budget_exhausted": "runs ended at their limit",
     **PHRASES,
 }
 """What the kinds of warning signs are called here."""
