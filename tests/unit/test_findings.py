@@ -263,10 +263,20 @@ def test_detection_is_told_of_the_attack_and_never_of_a_control(rows):
     )
 
 
-def test_controls_alone_are_not_told():
-    tables = toy.best_detector(
-        toy.uniform_noise(), toy.search("random"), toy.search("natural"), toy.search("drawn")
-    )
+@pytest.mark.parametrize(
+    "control",
+    [
+        toy.uniform_noise(),
+        toy.detected(features="random", importance="none"),
+        toy.detected(values="uniform", targets="none"),
+        toy.search("random"),
+        toy.search("natural"),
+        toy.search("drawn"),
+    ],
+    ids=["brute force", "random genes", "random values", "random", "natural", "by kind"],
+)
+def test_a_control_alone_is_not_told(control):
+    tables = toy.best_detector(control)
 
     assert findings.findings_table(tables, {"drawn": "random"}).empty
 
