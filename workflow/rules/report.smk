@@ -285,6 +285,7 @@ rule tell_findings:
         # The report knows its files by the paths they have here.
         folder=folder_of("front_page"),
         seeds=seeds_by_purpose(),
+        kinds=attack_kinds(),
     script:
         "../scripts/tell_findings.py"
 
