@@ -123,8 +123,8 @@ def test_the_scripts_make_all_tables_of_a_run(n_rounds: int, tmp_path: Path) -> 
     tables = make_tables(tmp_path, ["mixed"], model)
 
     assert {name: len(table) for name, table in tables.items()} == {
-        "hardening": n_rounds + 1, "verdict": 1, "defence_attacks": 8 + (n_rounds > 0), "published_claim": 2,
-        "times": n_rounds + 1, "hardening_seeds": 10 * (n_rounds + 1),
+        "hardening": n_rounds + 1, "verdict": 1, "defence_attacks": 8 + (n_rounds > 0),
+        "published_claim": 2, "times": n_rounds + 1, "hardening_seeds": 10 * (n_rounds + 1),
     }  # fmt: skip
     (row,) = tables["verdict"].to_dict("records")
     if n_rounds:
