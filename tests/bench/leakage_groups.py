@@ -1,4 +1,7 @@
-"""Time and memory of the leakage groups of a task of 59,196 rows, as large as prom_300_all.
+"""Time and memory of the leakage of a task of 59,196 rows, as large as prom_300_all.
+
+Groups of relatives, the rows with a relative in another split by the labels of both, and the
+pairs of relatives as far as they are counted.
 
 The rows are the real ones of ../shared/data/gue/prom_300_all where they are there, filled up with
 simulated promoters and background, of which a third are relatives of other rows: chimeras that keep
@@ -27,7 +30,7 @@ import pandas as pd
 import table
 
 from genosiege import files
-from genosiege.data import leakage, simulate
+from genosiege.data import leakage, relatives, simulate
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "gue" / "prom_300_all"
 N_ROWS, LENGTH, BLOCK = 59_196, 300, 15
@@ -96,20 +99,24 @@ def measure(task: str, path: Path) -> None:
     """Print and write what one task takes, in this process."""
     rng = np.random.default_rng(0)
     rows = TASKS[task](rng)
-    splits = (2 ** rng.choice(3, p=[0.8, 0.1, 0.1], size=len(rows))).astype(np.uint8)
+    splits = rng.choice(3, p=[0.8, 0.1, 0.1], size=len(rows))
+    labels = rng.integers(2, size=len(rows))
     started = time.perf_counter()
     relations = leakage.find(rows)
     groups = relations.groups()
     grouped = time.perf_counter()
-    reach = relations.reach(splits)
+    known = relatives.Rows(labels, groups, splits, splits)
+    found = relatives.agreement(relations, known.parts, labels)
+    reached = time.perf_counter()
+    pairs = relatives.describe_pairs(relations, splits, labels)["pairs"]
     done = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    leaked = np.mean(reach.any[splits == 4] & 1 > 0)
+    leaked = np.mean(found["any"].codes(relatives.USED_TRAIN)[splits == 2] > 0)
     print(
         f"{task:10} {len(rows)} rows, {groups.max() + 1} groups, largest "
-        f"{np.bincount(groups).max()}: groups {grouped - started:.1f} s, leakage "
-        f"{done - grouped:.1f} s, peak {peak:.2f} GiB; {leaked:.1%} of test rows have a relative "
-        "in train"
+        f"{np.bincount(groups).max()}: groups {grouped - started:.1f} s, leakage by label "
+        f"{reached - grouped:.1f} s, pairs {done - reached:.1f} s, peak {peak:.2f} GiB; "
+        f"{leaked:.1%} of test rows have a relative in train; {pairs['pairs'] or pairs['reason']}"
     )
     spent = {"groups": grouped - started, "leakage": done - grouped, "peak": peak}
     files.write_json(spent, path)

@@ -19,7 +19,7 @@ from genosiege.statistics import clustered_wilson_interval, wilson_interval
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTIONS = REPOSITORY / "workflow" / "report"
-AUDITS = ("worst_case", "warnings", "vulnerable", "certify", "transfer", "latent")
+AUDITS = ("worst_case", "warnings", "vulnerable", "certify", "transfer", "latent", "by_class")
 
 
 def bounds(row: dict[str, Any], name: str) -> tuple[float, float]:
@@ -198,7 +198,13 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     files.write_parquet(latent().rows.assign(attack="pgd"), model / "latent.parquet")
     scored = transfer().rows.assign(label=1, margin_before=1.0, margin_after=0.5)
     files.write_parquet(scored, model / "transfer/genetic_transfer.parquet")
+    predicted = pd.DataFrame({"id": ["a", "b"], "label": [1, 1], "correct": [True, True]})
+    files.write_parquet(predicted, model / "predictions.parquet")
+    prepared = pd.DataFrame({"id": ["a", "b"], "relative_labels": ["", "other"]})
+    files.write_parquet(prepared, tmp_path / "data/promoters/test.parquet")
     inputs = {
+        "predictions": [str(model / "predictions.parquet")],
+        "tests": [str(tmp_path / "data/promoters/test.parquet")],
         "attacks": [str(model / "attacks/genetic/test.parquet")],
         "certificates": [str(model / "certify.parquet")],
         "latent": [str(model / "latent.parquet")],
@@ -210,7 +216,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in AUDITS}
     assert {name: len(table) for name, table in tables.items()} == {
         "worst_case": 6 + 2 + 6, "warnings": 0, "vulnerable": 2, "certify": 1, "transfer": 2,
-        "latent": 2,
+        "latent": 2, "by_class": 1,
     }  # fmt: skip
     worst = tables["worst_case"].query("attack == 'worst_case'")
     assert worst["robust_accuracy"].tolist() == [1.0, 0.5, 0, 0, 0, 0]
@@ -219,7 +225,8 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
 
 
 def test_the_script_makes_headers_where_a_run_asks_for_nothing(tmp_path: Path) -> None:
-    run_script(tmp_path, {"attacks": [], "certificates": [], "latent": [], "transfer": []}, {})
+    kinds = ("attacks", "certificates", "latent", "transfer", "predictions", "tests")
+    run_script(tmp_path, {kind: [] for kind in kinds}, {})
 
     for name in AUDITS:
         (header,) = (tmp_path / f"{name}.csv").read_text().splitlines()
@@ -228,7 +235,7 @@ def test_the_script_makes_headers_where_a_run_asks_for_nothing(tmp_path: Path) -
 
 
 def test_making_tables_needs_no_torch() -> None:
-    modules = "audit, results, suite, vulnerable, warning_signs, worst_case"
+    modules = "audit, by_class, results, suite, vulnerable, warning_signs, worst_case"
     code = f"import sys; from genosiege.sequence import {modules}; sys.exit('torch' in sys.modules)"
     scripts = REPOSITORY / "workflow" / "scripts"
 

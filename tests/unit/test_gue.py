@@ -112,7 +112,7 @@ def test_ids_are_the_official_rows_and_identical_sequences_share_a_group(splits)
     assert tables["train"]["id"].tolist() == [f"train:{row}" for row in range(5)]
     groups = {}
     for table in tables.values():
-        assert list(table.columns) == ["id", "sequence", "label", "group"]
+        assert list(table.columns) == ["id", "sequence", "label", "group", "relative_labels"]
         assert table["group"].dtype == np.int64
         for sequence, group in zip(table["sequence"], table["group"], strict=True):
             assert groups.setdefault(sequence, group) == group
@@ -340,7 +340,7 @@ def test_the_grouped_split_keeps_ids_and_rows(leaking):
     official, found = (gue.prepare(leaking, split=split) for split in ("official", "grouped"))
 
     before, after = (
-        {row.id: row[2:] for table in prepared.tables.values() for row in table.itertuples()}
+        {row.id: row[2:5] for table in prepared.tables.values() for row in table.itertuples()}
         for prepared in (official, found)
     )
     assert before == after

@@ -208,10 +208,21 @@ CARD = {
     "split": "official",
     "leakage": {
         "groups": {"number": 17, "largest": 4, "rows_in_groups_of_several": 9},
+        "constructed_negatives": True,
+        "pairs": {"counted": True, "pairs": 9, "opposite": 8},
         "official": {"test": {"rows": 12, "relatives_in": {"train": {"any": 7, "group": 8}}}},
         "used": {
             "train": {"rows": 10, "relatives_in": {"test": {"any": 5, "group": 6}}},
-            "test": {"rows": 10, "relatives_in": {"train": {"any": 3, "group": 4}}},
+            "test": {
+                "rows": 10,
+                "relatives_in": {"train": {"blocks": 2, "any": 3, "group": 4}},
+                "labels_of_relatives_in": {
+                    "train": {
+                        "blocks": {"same": 0, "other": 1, "both": 1},
+                        "any": {"same": 0, "other": 2, "both": 1},
+                    }
+                },
+            },
         },
     },
 }
@@ -239,6 +250,32 @@ def test_data_table_says_which_share_of_a_split_has_relatives_in_train() -> None
     low, high = table.loc["test", ["leaked_train_share_low", "leaked_train_share_high"]]
     assert (round(low, 4), round(high, 4)) == (0.1078, 0.6032)
     assert table.loc["train", ["leaked_train", "leaked_train_share"]].isna().all()
+
+
+def test_data_table_says_whose_labels_relatives_carry() -> None:
+    table = summaries.data_table({"promoters": CARD}).set_index("split")
+
+    of_task = ["constructed_negatives", "pairs", "pairs_opposite"]
+    of_split = [
+        "relatives_same", "relatives_other", "relatives_both", "block_relatives",
+        "block_relatives_other",
+    ]  # fmt: skip
+    assert table.loc["test", of_task].tolist() == [True, 9, 8]
+    assert table.loc["test", of_split].tolist() == [0, 2, 1, 2, 1]
+    assert table.loc["train", of_task].tolist() == [True, 9, 8]
+    assert table.loc["train", of_split].isna().all()
+    assert table.columns.tolist()[-8:] == [*of_split[:3], *of_task, *of_split[3:]]
+
+
+def test_data_table_leaves_out_pairs_that_were_too_many_to_count() -> None:
+    nothing = {"constructed_negatives": None, "pairs": {"pairs": None, "opposite": None}}
+    many = CARD | {"leakage": CARD["leakage"] | nothing}
+
+    table = summaries.data_table({"many": many, "promoters": CARD})
+
+    columns = ["constructed_negatives", "pairs", "pairs_opposite"]
+    assert table.loc[table["task"] == "many", columns].isna().all(axis=None)
+    assert table.to_csv(index=False).splitlines()[2].endswith(",0,2,1,,,,2,1")
 
 
 def test_every_column_is_defined_in_its_caption(one_attack_seed: AttackResult) -> None:

@@ -38,7 +38,12 @@ rule make_audit_tables:
         certificates=certificates(),
         latent=latent_attacks(),
         transfer=transfers(),
+<<<<<<< HEAD
         metrics=of_baselines("metrics.json"),
+=======
+        predictions=of_baselines("predictions.parquet"),
+        tests=expand("<results>/data/{task}/test.parquet", task=config["run"]["tasks"]),
+>>>>>>> card
         code=code("make_audit_tables"),
     output:
         worst_case=csv_file("worst_case", "Attacks", "Worst case of all attacks"),
@@ -53,6 +58,8 @@ rule make_audit_tables:
         transfer_page=page("transfer", "Attacks", "Transfer between models"),
         latent=csv_file("latent", "Attacks", "Outside DNA space"),
         latent_page=page("latent", "Attacks", "Outside DNA space"),
+        by_class=csv_file("by_class", "Attacks", "By class"),
+        by_class_page=page("by_class", "Attacks", "By class"),
     log:
         "<logs>/make_audit_tables.log",
     conda:

@@ -1,15 +1,12 @@
-"""Describe a task in its card: what the official files hold, what of it is used, what leaks."""
+"""Describe a task in its card: what the official files hold, and what of it is used."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-
-from genosiege.data.leakage import Definition, Relations
 
 SPLITS = ("train", "dev", "test")
 
@@ -42,7 +39,7 @@ def describe(
     n_classes: int,
     ambiguous: str,
 ) -> dict[str, Any]:
-    """Make a task's card, leakage apart.
+    """Make a task's card, apart from leakage, which `relatives` describes.
 
     Parameters
     ----------
@@ -72,82 +69,6 @@ def describe(
             for first, second in combinations(splits, 2)
         ],
     }
-
-
-def describe_leakage(
-    relations: Relations,
-    groups: NDArray[np.int64],
-    official: NDArray[np.int64],
-    used: NDArray[np.int64],
-    definition: Definition,
-) -> dict[str, Any]:
-    """Count the rows that have relatives in another split.
-
-    Parameters
-    ----------
-    relations : Relations
-        Of all rows.
-    groups : numpy.ndarray
-        Leakage group of each row, shape (rows,).
-    official, used : numpy.ndarray
-        Split of each row as an index into `SPLITS`, shape (rows,); -1 where it is in none.
-    definition : Definition
-        What makes relatives.
-
-    Returns
-    -------
-    dict
-        `definition`; `groups` (number, largest, rows_in_groups_of_several); and for the
-        `official` and the `used` splits, per split, `rows` and under `relatives_in`, for each
-        other split and for all `others` together, how many of the rows have a direct relative
-        there by `blocks`, by `kmer_forward` (as it is written), by `kmer` (on either strand)
-        or by `any` of these or as an identical row, and how many have a row of their `group`
-        there.
-    """
-    sizes = np.bincount(groups)
-    # Three bits for the official splits and three for those used, so that one look does.
-    bits = (_bits(official) | (_bits(used) << 3)).astype(np.uint8)
-    measures = {**relations.reach(bits)._asdict(), "group": _reach_in_groups(groups, bits)}
-    return {
-        "definition": asdict(definition),
-        "groups": {
-            "number": len(sizes),
-            "largest": int(sizes.max()),
-            "rows_in_groups_of_several": int(sizes[sizes > 1].sum()),
-        },
-        "official": _leaks(official, measures),
-        "used": _leaks(used, {name: mask >> 3 for name, mask in measures.items()}),
-    }
-
-
-def _bits(split: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.where(split < 0, 0, 1 << np.maximum(split, 0)).astype(np.uint8)
-
-
-def _reach_in_groups(groups: NDArray[np.int64], bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    present = np.zeros(groups.max() + 1, dtype=np.uint8)
-    np.bitwise_or.at(present, groups, bits)
-    return present[groups]
-
-
-def _leaks(split: NDArray[np.int64], measures: Mapping[str, NDArray[np.uint8]]) -> dict[str, Any]:
-    """Count, for each split, the rows whose measures have the bits of other splits."""
-    described = {}
-    for own, name in enumerate(SPLITS):
-        rows = split == own
-        wanted = {other: 1 << bit for bit, other in enumerate(SPLITS) if bit != own}
-        wanted["others"] = sum(wanted.values())
-        described[name] = {
-            "rows": int(rows.sum()),
-            "relatives_in": {
-                other: {
-                    measure: int(np.count_nonzero(mask[rows] & bits))
-                    for measure, mask in measures.items()
-                }
-                for other, bits in wanted.items()
-            },
-        }
-    return described
 
 
 def _describe_split(split: Split, used: pd.DataFrame, n_classes: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from genosiege import files, runtime
-from genosiege.data import card, grouped
+from genosiege.data import card, grouped, relatives
 from genosiege.data.card import SPLITS, Split
 from genosiege.data.leakage import Definition, find
 from genosiege.data.sampling import stratified_rows
@@ -113,8 +113,10 @@ def prepare(
     -------
     Prepared
         Tables with the columns id ("{split}:{row}", official split and 0-based row of its
-        file), sequence, label (int64) and group (int64; relatives share one group wherever
-        they stand), and the card.
+        file), sequence, label (int64), group (int64; relatives share one group wherever
+        they stand) and relative_labels (whose labels the direct relatives carry that a row of
+        dev or test has among the used rows of train: one of `relatives.WORDS`; "" in train),
+        and the card.
 
     Raises
     ------
@@ -137,20 +139,25 @@ def prepare(
     if split == "grouped":
         division = grouped.divide(groups, labels, official, runtime.stream(0, "grouped_split"))
     used = np.full(len(rows), -1)
-    tables: dict[str, pd.DataFrame] = {}
+    kept: dict[str, np.ndarray] = {}
     for index, name in enumerate(SPLITS):
         members = np.flatnonzero(division == index)
         setting = "sampling.train_samples" if name == "train" else "sampling.eval_samples"
         n = train_samples if name == "train" else eval_samples
         # One fixed stream per split: every seed of a run sees the same data.
         rng = runtime.stream(0, name, "subsample")
-        kept = members[stratified_rows(labels[members], n, rng, setting)]
-        used[kept] = index
-        tables[name] = rows.iloc[kept].reset_index(drop=True)
+        kept[name] = members[stratified_rows(labels[members], n, rng, setting)]
+        used[kept[name]] = index
+    known = relatives.Rows(labels, groups, official, used)
+    found = relatives.agreement(relations, known.parts, labels)
+    trained_on = used == SPLITS.index("train")
+    words = found["any"].words(relatives.USED_TRAIN)
+    rows["relative_labels"] = np.where(trained_on, "", words)
+    tables = {name: rows.iloc[members].reset_index(drop=True) for name, members in kept.items()}
     _check_classes(splits, tables, n_classes)
     described = card.describe(splits, tables, n_classes, ambiguous) | {
         "split": split,
-        "leakage": card.describe_leakage(relations, groups, official, used, definition),
+        "leakage": relatives.describe(relations, known, found, definition),
     }
     return Prepared(tables, described)
 

@@ -10,7 +10,7 @@ come from prefix filtering (Chaudhuri, Ganti & Kaushik 2006, ICDE): with blocks 
 rarest first, two rows of which one has n blocks and which share s share one of its first n - s + 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,6 +45,10 @@ class Definition:
     shared_kmer: int = 60
 
 
+Bits = NDArray[np.unsignedinteger]
+"""Sets of up to 64 parts of the data, one for each row or sequence."""
+
+
 class Reach(NamedTuple):
     """Which parts of the data a row's direct relatives lie in, by what makes them relatives.
 
@@ -52,10 +56,18 @@ class Reach(NamedTuple):
     bits may be set as well, so ask only for parts that the row is not in.
     """
 
-    blocks: NDArray[np.uint8]
-    kmer_forward: NDArray[np.uint8]
-    kmer: NDArray[np.uint8]
-    any: NDArray[np.uint8]
+    blocks: Bits
+    kmer_forward: Bits
+    kmer: Bits
+    any: Bits
+
+
+class Sharing(NamedTuple):
+    """Pairs of distinct sequences that share enough blocks, each of shape (pairs,)."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    n_shared: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,9 @@ class Relations:
     kmers, forward_kmers : scipy.sparse.csr_array
         Which sequence has which k-mer that another has too, shape (sequences, k-mers): with
         both strands as one, and as it is written.
-    has_blocks, has_kmer : numpy.ndarray
+    n_blocks : numpy.ndarray
+        Blocks of each sequence, shared or not, shape (sequences,): as many as a twin shares.
+    has_kmer : numpy.ndarray
         Whether a sequence is long enough for a relative of this sort, shape (sequences,).
     shared_blocks : int
         See `Definition`.
@@ -83,7 +97,7 @@ class Relations:
     blocks: csr_array
     kmers: csr_array
     forward_kmers: csr_array
-    has_blocks: NDArray[np.bool_]
+    n_blocks: NDArray[np.int64]
     has_kmer: NDArray[np.bool_]
     shared_blocks: int
 
@@ -102,24 +116,38 @@ class Relations:
         components = _components(n + n_kmers + n, first, second)
         return pd.factorize(components[self.sequence])[0].astype(np.int64)
 
-    def reach(self, parts: NDArray[np.uint8]) -> Reach:
+    def reach(self, parts: Bits) -> Reach:
         """Say in which parts of the data each row has relatives.
 
         Parameters
         ----------
         parts : numpy.ndarray
-            The parts of each row as bits, shape (rows,); 0 is none.
+            The parts of each row as bits of an unsigned type, shape (rows,); 0 is none.
         """
-        own = np.zeros(self.kmers.shape[0], dtype=np.uint8)
+        own = np.zeros(self.kmers.shape[0], dtype=parts.dtype)
         np.bitwise_or.at(own, self.sequence, parts)
         _, joined = _join(self.blocks, self.shared_blocks, own)
-        blocks = np.where(self.has_blocks, joined, 0).astype(np.uint8)
+        blocks = np.where(self.n_blocks >= self.shared_blocks, joined, 0).astype(parts.dtype)
         # Identical rows are one sequence here, and share its k-mers where it has any.
-        twins = np.where(self.has_kmer, own, 0).astype(np.uint8)
+        twins = np.where(self.has_kmer, own, 0).astype(parts.dtype)
         kmer = twins | _reach_through(self.kmers, own)
         forward = twins | _reach_through(self.forward_kmers, own)
         masks = (blocks, forward, kmer, own | blocks | kmer)
         return Reach(*(mask[self.sequence] for mask in masks))
+
+    def sharing(self) -> Iterator[Sharing]:
+        """Yield all pairs of distinct sequences that share enough blocks, each once, in chunks."""
+        pending = _prefixes(self.blocks, self.shared_blocks)
+        order = np.arange(pending.shape[0])
+        while pending.nnz:
+            chunk = _next_chunk(pending, order)
+            left = np.ones(len(order), dtype=bool)
+            left[chunk] = False
+            found = _related(self.blocks, pending, chunk, self.shared_blocks)
+            # Within a chunk each pair is met twice, and each sequence meets itself.
+            once = left[found.second] | (found.first < found.second)
+            yield Sharing(*(column[once] for column in found))
+            pending = _keep_rows(pending, left)
 
 
 def find(sequences: Sequence[str], definition: Definition | None = None) -> Relations:
@@ -141,20 +169,20 @@ def find(sequences: Sequence[str], definition: Definition | None = None) -> Rela
     definition = definition or Definition()
     codes, distinct = pd.factorize(np.asarray(sequences, dtype=object))
     text = Text.of(distinct.tolist())
-    blocks, has_blocks = _blocks(text, definition)
+    blocks, n_blocks = _blocks(text, definition)
     kmers, forward, has_kmer = _kmers(text, definition.shared_kmer)
     return Relations(
         sequence=codes.astype(np.int64),
         blocks=blocks,
         kmers=kmers,
         forward_kmers=forward,
-        has_blocks=has_blocks,
+        n_blocks=n_blocks,
         has_kmer=has_kmer,
         shared_blocks=definition.shared_blocks,
     )
 
 
-def _blocks(text: Text, definition: Definition) -> tuple[csr_array, NDArray[np.bool_]]:
+def _blocks(text: Text, definition: Definition) -> tuple[csr_array, NDArray[np.int64]]:
     length, shared = definition.block_length, definition.shared_blocks
     counts = text.lengths // length
     rows = np.repeat(np.arange(len(counts)), counts)
@@ -162,14 +190,14 @@ def _blocks(text: Text, definition: Definition) -> tuple[csr_array, NDArray[np.b
     starts = text.starts[rows] + index * length
     known = text.known(starts, length)
     rows, index, starts = rows[known], index[known], starts[known]
-    has_blocks = np.bincount(rows, minlength=len(counts)) >= shared
+    n_blocks = np.bincount(rows, minlength=len(counts))
     tokens = number([*text.words(starts, length), index])
     incidence = _incidence(rows, tokens, len(counts))
     # Each pass may leave sequences with too few blocks, whose blocks then become single ones.
     for _ in range(3):
         enough = np.diff(incidence.indptr) >= shared
         incidence = _shared_columns(_keep_rows(incidence, enough))
-    return _keep_rows(incidence, np.diff(incidence.indptr) >= shared), has_blocks
+    return _keep_rows(incidence, np.diff(incidence.indptr) >= shared), n_blocks
 
 
 def _kmers(text: Text, length: int) -> tuple[csr_array, csr_array, NDArray[np.bool_]]:
@@ -212,7 +240,7 @@ def _select(matrix: csr_array, entries: NDArray[np.bool_]) -> csr_array:
     return csr_array(parts, matrix.shape)
 
 
-def _reach_through(matrix: csr_array, own: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _reach_through(matrix: csr_array, own: Bits) -> Bits:
     """Give each row the bits of all rows it has a column in common with."""
     columns = _reduced(np.bitwise_or, own, matrix.T.tocsr())
     return _reduced(np.bitwise_or, columns, matrix)
@@ -228,9 +256,7 @@ def _reduced(operation: np.ufunc, values: NDArray[Any], matrix: csr_array) -> ND
     return result
 
 
-def _join(
-    blocks: csr_array, shared: int, own: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def _join(blocks: csr_array, shared: int, own: Bits) -> tuple[NDArray[np.int64], Bits]:
     """Connect the rows that share enough columns.
 
     Returns the component of each row and the bits of `own` over its direct relatives and itself.
@@ -246,10 +272,7 @@ def _join(
     pending = _prefixes(blocks, shared)
     while (pending := _informative(pending, components, own, reach)).nnz:
         chunk = _next_chunk(pending, rank)
-        product = (pending[chunk] @ pending.T).tocoo()
-        first, second = chunk[product.row], product.col
-        related = _overlaps(blocks, first, second) >= shared
-        first, second = first[related], second[related]
+        first, second, _ = _related(blocks, pending, chunk, shared)
         np.bitwise_or.at(reach, first, own[second])
         np.bitwise_or.at(reach, second, own[first])
         # What was connected stays so, as a star around one row of each component.
@@ -260,6 +283,17 @@ def _join(
         left[chunk] = False
         pending = _keep_rows(pending, left)
     return components, reach
+
+
+def _related(
+    blocks: csr_array, pending: csr_array, chunk: NDArray[np.int64], shared: int
+) -> Sharing:
+    """Find the pairs of a row of the chunk and a pending one that share enough columns."""
+    product = (pending[chunk] @ pending.T).tocoo()
+    first, second = chunk[product.row], product.col
+    n_shared = _overlaps(blocks, first, second)
+    related = n_shared >= shared
+    return Sharing(first[related], second[related], n_shared[related])
 
 
 def _prefixes(blocks: csr_array, shared: int) -> csr_array:
@@ -276,8 +310,8 @@ def _prefixes(blocks: csr_array, shared: int) -> csr_array:
 def _informative(
     pending: csr_array,
     components: NDArray[np.int64],
-    own: NDArray[np.uint8],
-    reach: NDArray[np.uint8],
+    own: Bits,
+    reach: Bits,
 ) -> csr_array:
     """Drop the columns whose rows are all connected and reach all bits among them."""
     columns = pending.T.tocsr()

@@ -111,6 +111,11 @@ class Suite(NamedTuple):
         flips = flips.sort_values("n_edits", kind="stable")
         return flips.drop_duplicates(["attack", "id"]).reset_index(drop=True)
 
+    def withstood(self) -> "pd.Series[bool]":
+        """Tell of each sequence, by id, whether the model is right and nothing flips it."""
+        correct = self.sequences()["correct"]
+        return correct & ~correct.index.isin(self.flips()["id"])
+
 
 def suites(
     attacks: Iterable[AttackResult], certificates: Iterable[ModelResult] = ()

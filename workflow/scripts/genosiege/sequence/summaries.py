@@ -56,8 +56,14 @@ def data_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             for other in SPLITS:
                 row[f"overlap_{other}"] = overlaps.get((split, other))
             table.append(row | _leakage(card, split))
-    counts = [*(f"overlap_{split}" for split in SPLITS), "leaked_train"]
-    return _frame(table, ["task", "split", *counts]).astype(dict.fromkeys(counts, "Int64"))
+    counts = [*(f"overlap_{split}" for split in SPLITS), "leaked_train", *_OF_TRAIN]
+    counts += ["pairs", "pairs_opposite", *_BY_BLOCKS]
+    kinds = dict.fromkeys(counts, "Int64") | {"constructed_negatives": "boolean"}
+    return _frame(table, ["task", "split", *kinds]).astype(kinds)
+
+
+_OF_TRAIN = ["relatives_same", "relatives_other", "relatives_both"]
+_BY_BLOCKS = ["block_relatives", "block_relatives_other"]
 
 
 def _leakage(card: Mapping[str, Any], split: str) -> dict[str, Any]:
@@ -70,11 +76,22 @@ def _leakage(card: Mapping[str, Any], split: str) -> dict[str, Any]:
         "largest_group": found["groups"]["largest"],
         "leaked_train": None,
     }
+    relatives = dict.fromkeys(_OF_TRAIN) | {
+        "constructed_negatives": found["constructed_negatives"],
+        "pairs": found["pairs"]["pairs"],
+        "pairs_opposite": found["pairs"]["opposite"],
+        **dict.fromkeys(_BY_BLOCKS),
+    }
     if split == "train":
-        return row | rates.named("leaked_train_share", np.nan, Interval(np.nan, np.nan))
+        nothing = rates.named("leaked_train_share", np.nan, Interval(np.nan, np.nan))
+        return row | nothing | relatives
     leaked, n = used["relatives_in"]["train"]["any"], used["rows"]
+    labels = used["labels_of_relatives_in"]["train"]
     row["leaked_train"] = leaked
-    return row | rates.wilson("leaked_train_share", leaked, n)
+    relatives |= {f"relatives_{whose}": count for whose, count in labels["any"].items()}
+    relatives["block_relatives"] = used["relatives_in"]["train"]["blocks"]
+    relatives["block_relatives_other"] = labels["blocks"]["other"]
+    return row | rates.wilson("leaked_train_share", leaked, n) | relatives
 
 
 def _overlapping_rows(overlaps: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
