@@ -1,8 +1,9 @@
 """The registry of encoders, and the one interface through which a model is made, kept and read.
 
 A kind of encoder is a module of this folder with two functions: `make_tokenizer`, and `make`,
-which gives an `Encoder`, or a whole `Classifier` where the checkpoint brings its own head. It
-is imported by name, so that a job depends on the kind it uses only.
+which gives an `Encoder`, or a whole `Classifier` where the checkpoint brings its own head; and a
+third one, `position_limit`, where there is a limit. It is imported by name, so that a job depends
+on the kind it uses only.
 """
 
 import importlib
@@ -20,12 +21,13 @@ from genosiege.errors import InputError
 from genosiege.kinds.encoders import ENCODERS as MODULES
 from genosiege.optimisation import seeded
 from genosiege.sequence.networks import Classifier, Encoder, make_head
+from genosiege.sequence.position_limits import PositionLimit
 from genosiege.sequence.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
 # What of an encoder's configuration decides the meaning of stored weights.
-_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture")
+_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture", "tokens")
 
 
 class Location(NamedTuple):
@@ -139,6 +141,14 @@ def _digests(paths: Sequence[str], location: Location | None, frozen: bool) -> d
 def make_tokenizer(spec: Mapping[str, Any], paths: Sequence[str]) -> Tokenizer:
     """Make an encoder's tokenizer without the encoder; arguments and errors as for `build`."""
     return _module(spec).make_tokenizer(spec, locate(paths))
+
+
+def position_limit(spec: Mapping[str, Any], paths: Sequence[str]) -> PositionLimit:
+    """Tell how many tokens an encoder takes, without its weights; arguments as for `build`."""
+    module = _module(spec)
+    limit = getattr(module, "position_limit", None)
+    # Those of this library count distances, or have no positions.
+    return limit(spec, locate(paths)) if limit else PositionLimit(None)
 
 
 def build(
