@@ -38,12 +38,9 @@ rule make_audit_tables:
         certificates=certificates(),
         latent=latent_attacks(),
         transfer=transfers(),
-<<<<<<< HEAD
         metrics=of_baselines("metrics.json"),
-=======
         predictions=of_baselines("predictions.parquet"),
         tests=expand("<results>/data/{task}/test.parquet", task=config["run"]["tasks"]),
->>>>>>> card
         code=code("make_audit_tables"),
     output:
         worst_case=csv_file("worst_case", "Attacks", "Worst case of all attacks"),
