@@ -65,6 +65,9 @@ rule embed:
         train=f"{SEQUENCE}/tokens/train.safetensors",
         dev=f"{SEQUENCE}/tokens/dev.safetensors",
         test=f"{SEQUENCE}/tokens/test.safetensors",
+        train_table="<results>/data/{task}/train.parquet",
+        dev_table="<results>/data/{task}/dev.parquet",
+        test_table="<results>/data/{task}/test.parquet",
         code=code_with("embed", encoder=True),
     output:
         train=f"{SEQUENCE}/embeddings/train.safetensors",

@@ -68,6 +68,9 @@ class SequenceModel:
         SHA-256 of the frozen encoder's weights file; None where nothing is frozen.
     encoder_files : mapping
         SHA-256 of every file of the encoder that the model cannot be read without, by name.
+    file : str
+        What it was read from, for errors: its own file, or the encoder's where only that was
+        read; empty where nothing was.
     """
 
     tokenizer: Tokenizer
@@ -76,6 +79,7 @@ class SequenceModel:
     spec: Mapping[str, Any]
     encoder_digest: str | None
     encoder_files: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def width(self) -> int:
@@ -205,7 +209,8 @@ def _assemble(
             made = Classifier(made, make_head(made.width, n_classes), frozen)
     digests = _digests(paths, location, frozen)
     digest = digests[location.weights.name] if frozen and location is not None else None
-    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest, digests)
+    file = str(location.weights) if location is not None else ""
+    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest, digests, file)
     _check_classes(model, paths)
     return model
 
@@ -302,6 +307,7 @@ def load(path: str, spec: Mapping[str, Any], paths: Sequence[str]) -> SequenceMo
         raise InputError(f"{path}: tensor {wrong[0]} does not fit the encoder; train it again.")
     model.classifier.load_state_dict(weights, strict=False)
     model.classifier.eval()
+    model.file = path
     log.info("%s: %s", path, count_parameters(model))
     return model
 
