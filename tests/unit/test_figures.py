@@ -188,14 +188,6 @@ def test_the_labels_of_eight_attacks_neither_touch_nor_leave_the_panel(figure: s
     assert heights[0] > 0 and heights[-1] < 1.02
 
 
-def test_eight_attacks_look_different_and_none_is_black() -> None:
-    looks = style.looks([f"attack{number}" for number in range(8)])
-
-    for property_of in zip(*looks.values(), strict=True):
-        assert len(set(property_of)) == 8
-    assert style.BLACK not in {look.colour for look in looks.values()}
-
-
 def test_worst_case_of_several_models_is_their_mean() -> None:
     results = [attack_result(name, seed=seed) for name in ("a", "genetic") for seed in (0, 1, 2)]
     worst = worst_case.worst_case_table(results)

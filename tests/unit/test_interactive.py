@@ -76,6 +76,22 @@ def test_the_curve_has_the_tables_numbers_and_the_worst_case(results):
     assert list(shown["value"]) == pytest.approx(list(of_a["robust_accuracy"]))
 
 
+def test_twelve_attacks_and_the_worst_case_differ_in_each_property():
+    found = [attack_result(f"attack{number:02d}") for number in range(12)]
+    worst = worst_case.worst_case_table(found, [])
+
+    chart = curves.robustness(summaries.robust_accuracy_table(found), worst).to_dict()
+
+    layers = chart["layer"] if "layer" in chart else chart["vconcat"][0]["layer"]
+    _, line, point = (layer["encoding"] for layer in layers)
+    for encoding in (line["color"], line["strokeDash"], point["shape"]):
+        scale = encoding["scale"]
+        assert len(scale["domain"]) == 13
+        assert len({json.dumps(way) for way in scale["range"]}) == 13
+    # Fewer attacks are drawn as Vega-Lite draws them.
+    assert point["shape"]["scale"]["range"][:3] == ["circle", "square", "cross"]
+
+
 def test_rounds_have_their_own_denominators():
     place = {"task": "t", "encoder": "cnn", "seed": 0, "defence": "mixed", "round": 1}
     values = {f"{name}{end}": 0.5 for name in curves.MEASURES for end in ("", "_low", "_high")} | {

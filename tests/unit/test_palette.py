@@ -57,6 +57,24 @@ def test_any_two_colours_of_the_palette_are_told_apart(sight):
     assert close == {}
 
 
+def test_twelve_attacks_differ_in_each_property_and_the_first_eight_are_as_ever() -> None:
+    looks = list(style.looks([f"attack{number:02d}" for number in range(12)]).values())
+
+    for property_of in zip(*looks, strict=True):
+        assert len(set(property_of)) == 12
+    assert style.BLACK not in {look.colour for look in looks}
+    # Figures of fewer attacks stay as they were.
+    assert [look.colour for look in looks[:8]] == [
+        "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#603000",
+    ]  # fmt: skip
+    assert "".join(look.marker for look in looks[:8]) == "os^DvPX<"
+
+
+@pytest.mark.parametrize("colour", style.COLOURS)
+def test_no_line_is_too_pale_on_white(colour: str) -> None:
+    assert contrast(colour) > 2.2
+
+
 def test_a_dichromat_confuses_what_the_palette_avoids():
     vermilion, olive = (seen(colour, SIGHT["protanopia"]) for colour in ("#D55E00", "#777711"))
 

@@ -17,6 +17,7 @@ from calling import REPOSITORY, run_workflow
 from safetensors.numpy import load_file
 
 from genosiege import files
+from genosiege.input_checks import PASSED, PHRASES
 from genosiege.sequence import tables
 
 RESULTS = f"results/{tiny.NAME}"
@@ -108,7 +109,9 @@ def test_a_model_comes_with_its_description_and_metrics(results, encoder, seed):
     wanted = {"task": tiny.TASK, "encoder": encoder, "seed": seed, "stage": "baseline", "n": 40}
     assert {key: metrics[key] for key in wanted} == wanted
     assert set(metrics) > {"accuracy", "mcc", "f1", "auroc", "ece", "mean_margin", "parameters"}
-    assert set(metrics["accuracy_interval"]) == {"low", "high"}
+    assert set(metrics["accuracy_interval"]) == set(metrics["mcc_interval"]) == {"low", "high"}
+    assert metrics["mcc_interval"]["low"] <= metrics["mcc"] <= metrics["mcc_interval"]["high"]
+    assert metrics["input_check"] in {PASSED, *PHRASES}
     assert sum(map(sum, metrics["confusion_matrix"])) == 40
 
 
@@ -128,6 +131,8 @@ def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(
     assert list(table["id"]) == list(sample["id"]) * len(tiny.ATTACK_SEEDS)
     assert list(table["attack_seed"]) == [s for s in tiny.ATTACK_SEEDS for _ in range(12)]
     assert ((table["status"] == "success") == table["success_flip"]).all()
+    assert set(table["pruned"]) <= {"", "complete", "cut"}
+    assert (table["pruned"][table["n_edits_before_pruning"] < 2] == "").all()
     assert ((table["status"] == "skipped_misclassified") == ~table["correct_before"]).all()
     budget = tiny.CONFIG["attacks"][attack]["query_budget"]
     assert (table["n_queries_unique"] <= budget).all()

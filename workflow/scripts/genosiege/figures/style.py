@@ -17,11 +17,13 @@ from genosiege import files
 
 # Okabe and Ito's palette, darkest first, one of Tol's and a brown, chosen so that each pair stays
 # apart for eyes without red or green cones; the former's yellow is too pale for lines on white, and
-# black is left to what stands above the attacks.
+# black is left to what stands above the attacks. The last four were found by search: of all colours
+# on a grid as far from these, from black and from each other as a set of four can be.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#603000",
+    "#3024C0", "#FC7890", "#6C6048", "#0C0054",
 )  # fmt: skip
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "d")
 Dashes = str | tuple[int, tuple[int, ...]]
 DASHES: tuple[Dashes, ...] = (
     "-",
@@ -32,6 +34,10 @@ DASHES: tuple[Dashes, ...] = (
     (0, (3, 1, 1, 1)),
     (0, (1, 1)),
     (0, (8, 2)),
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (8, 2, 2, 2)),
+    (0, (4, 4)),
 )
 BLACK, GREY, PALE = "#000000", "#555555", "#D0D0D0"
 

@@ -125,12 +125,12 @@ def _chart(
     )
     line = base.mark_line(strokeWidth=2).encode(
         y=alt.Y("value:Q", title=y, axis=share),
-        strokeDash=alt.StrokeDash(f"{group}:N", scale=alt.Scale(domain=[*colours])),
+        strokeDash=alt.StrokeDash(f"{group}:N", scale=page.dashes(colours)),
         opacity=alt.when(shown).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
     point = base.mark_point(filled=True, size=55).encode(
         y="value:Q",
-        shape=alt.Shape(f"{group}:N", scale=alt.Scale(domain=[*colours])),
+        shape=alt.Shape(f"{group}:N", scale=page.shapes(colours)),
         opacity=alt.when(shown).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
             alt.Tooltip(f"{group}:N"),

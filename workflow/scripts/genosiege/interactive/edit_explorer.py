@@ -110,7 +110,7 @@ def _scatter(
             x=alt.X("spread:Q", title="edits", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("p_true_after:Q", title="P(true class) after", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("attack:N", scale=colour),
-            shape=alt.Shape("attack:N", scale=alt.Scale(domain=[*look])),
+            shape=alt.Shape("attack:N", scale=page.shapes(look)),
             opacity=alt.when(shown).then(alt.value(0.8)).otherwise(alt.value(0.06)),
             strokeWidth=alt.when(pick).then(alt.value(2.5)).otherwise(alt.value(0)),
             size=alt.when(pick).then(alt.value(160)).otherwise(alt.value(60)),

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterable
+from itertools import cycle
 from typing import Any, TypeVar, cast
 
 import altair as alt
@@ -31,7 +33,34 @@ window.vegaEmbed("#chart", {specification}, {{renderer: "svg",
 
 FONT = "system-ui, sans-serif"
 
+# Vega-Lite's own in its order, which are eight and five, and others: twelve attacks and the worst
+# case. Paths lie in a square from -1 to 1.
+_SHAPES = (
+    "circle", "square", "cross", "diamond", "triangle-up", "triangle-down", "triangle-right",
+    "triangle-left", "arrow",
+    "M0,-1L.23,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.23,-.31Z",
+    "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z",
+    "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",
+    "M0,-1L.4,0L0,1L-.4,0Z",
+)  # fmt: skip
+_DASHES = (
+    (1, 0), (4, 2), (2, 1), (1, 1), (1, 2, 4, 2), (8, 2), (6, 2, 1, 2, 1, 2), (1, 4), (8, 2, 2, 2),
+    (6, 6), (12, 3), (10, 2, 1, 2), (3, 6),
+)  # fmt: skip
+
 Chart = TypeVar("Chart", bound=alt.TopLevelMixin)
+
+
+def shapes(names: Iterable[str]) -> alt.Scale:
+    """Give each of up to thirteen names a marker of its own."""
+    domain = [*names]
+    return alt.Scale(domain=domain, range=[shape for shape, _ in zip(cycle(_SHAPES), domain)])
+
+
+def dashes(names: Iterable[str]) -> alt.Scale:
+    """Give each of up to thirteen names dashes of its own."""
+    domain = [*names]
+    return alt.Scale(domain=domain, range=[[*dash] for dash, _ in zip(cycle(_DASHES), domain)])
 
 
 def write(chart: alt.TopLevelMixin, title: str, note: str, path: str | os.PathLike[str]) -> None:
