@@ -103,7 +103,12 @@ def _cell(row: dict[str, str], column: str) -> str:
 
 
 def number(cell: Any, digits: int = 3, scale: float = 1, sign: str = "-") -> str:
-    """Format a number with so many decimals; `sign="+"` shows the sign of gains, too."""
+    """Format a number with so many decimals; `sign="+"` shows the sign of gains, too.
+
+    A median of counts may be infinite: more than was tried.
+    """
+    if cell not in ("", None) and math.isinf(float(cell)):
+        return "more than tried"
     text = "–" if cell in ("", None) else f"{scale * float(cell):{sign},.{digits}f}"
     return text.replace("-", "−") if text.strip("+-0.") else text.lstrip("+-")
 

@@ -35,19 +35,21 @@ def test_the_front_page_tells_five_findings_with_intervals(desk):
     assert len(questions) == 5
     assert len(re.findall(r"\d(?: %)? \[[^\]]+, [^\]]+\]", text)) >= 10
     assert "Not asked in this run." not in text
+    assert re.search(r"^(\d+|No) warning signs?\b", text, flags=re.MULTILINE)
     assert desk.wrong == []
 
 
 def test_every_link_of_the_front_page_shows_a_figure_or_a_table(desk):
     links = desk.page.locator(".prose a[onclick]")
 
-    assert links.count() == 10
+    # Two of each finding, and that of the warning signs.
+    assert links.count() >= 11
     for number in range(links.count()):
         desk.page.evaluate("app.setView({content: 'rulegraph'})")
         link = links.nth(number)
         name = link.inner_text()
         link.click()
-        desk.page.wait_for_selector("iframe" if name == "Table" else "div.p-3 > img")
+        desk.page.wait_for_selector("div.p-3 > img" if name == "Figure" else "iframe")
     assert desk.wrong == []
 
 
@@ -149,6 +151,14 @@ def sideways(opened: Opened) -> int:
     return opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
+def beyond(opened: Opened) -> float:
+    """Give by how many pixels numbers and remarks of findings leave the window."""
+    return opened.page.evaluate(
+        "Math.max(...[...document.querySelectorAll('.prose td.number, .prose tr.remark td')]"
+        ".map(cell => cell.getBoundingClientRect().right)) - window.innerWidth"
+    )
+
+
 def test_on_a_phone_the_page_never_scrolls_sideways(phone):
     views = {
         "front": "app.setView({navbarMode: 'menu'})",
@@ -160,6 +170,8 @@ def test_on_a_phone_the_page_never_scrolls_sideways(phone):
         phone.page.wait_for_timeout(300)
         phone.keep(f"phone_{name}")
         assert sideways(phone) <= 0, name
+        if name == "front":
+            assert beyond(phone) <= 0
     for path in (
         "results/demo/figures/robust_accuracy.svg",
         "results/demo/tables/attacks.html",

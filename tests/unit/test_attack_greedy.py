@@ -103,14 +103,14 @@ def test_it_goes_on_where_no_single_edit_helps():
 def test_the_best_candidate_of_all_steps_is_returned():
     margins = {"CAAA": 0.5}
     found = greedy("AAAA", lambda s: np.array([margins.get(x, 3.0) for x in s]), max_edits=3)
-    assert found == ({0: "C"}, 1, "exhausted", False)
+    assert found == ({0: "C"}, 1, "exhausted", False, "")
 
 
 def test_a_flip_is_pruned():
     # The first step prefers G at 0, which the flip does not need; pairs with it come next.
     margins = {"GAA": 0.1, "GCA": 0.05, "GCC": -1.0, "ACC": -0.5}
     found = greedy("AAA", lambda s: np.array([margins.get(x, 1.0) for x in s]))
-    assert found == ({1: "C", 2: "C"}, 3, "success", True)
+    assert found == ({1: "C", 2: "C"}, 3, "success", True, "complete")
 
 
 # The beam -----------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_where_nothing_may_be_edited_nothing_is_asked(sequence):
     asked = []
     found = greedy(sequence, lambda s: np.ones(len(s)), asked=asked, beam=2)
     assert asked == []
-    assert found == ({}, 0, "exhausted", False)
+    assert found == ({}, 0, "exhausted", False, "")
 
 
 def test_a_short_sequence_ends_once_every_position_is_edited():

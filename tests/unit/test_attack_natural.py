@@ -101,7 +101,7 @@ def test_hard_rules_are_kept_by_drawing_again():
 def test_where_nothing_may_be_edited_nothing_is_asked(sequence):
     found, asked = proposals(sequence)
     assert asked == []
-    assert found == ({}, 0, "exhausted", False)
+    assert found == ({}, 0, "exhausted", False, "")
 
 
 def test_rules_that_refuse_every_mutant_end_the_search():

@@ -78,7 +78,7 @@ def test_a_small_space_is_searched_through(monkeypatch, most_listed, sequence, m
 def test_where_nothing_may_be_edited_nothing_is_asked(sequence):
     found, asked = proposals(sequence, 3, 100)
     assert asked == []
-    assert found == ({}, 0, "exhausted", False)
+    assert found == ({}, 0, "exhausted", False, "")
 
 
 @pytest.mark.parametrize("most_listed", [0, 5_000])

@@ -186,7 +186,7 @@ def test_variants_of_other_sequences_are_nobodys_business(tmp_path):
     path = tmp_path / "v.tsv"
     path.write_text("id\tposition\tref\talt\ntest:7\t500\tG\tA\n")
     asked = []
-    assert attack(str(path), asked=asked) == ({}, 0, "exhausted", False)
+    assert attack(str(path), asked=asked) == ({}, 0, "exhausted", False, "")
     assert asked == []
 
 
@@ -314,7 +314,7 @@ def test_greedy_flips_are_pruned_by_whole_variants(listed, monkeypatch):
         lambda s: np.array([margins.get(x, 1.0) for x in s]),
         asked=asked,
     )
-    assert found == (second | third, 4, "success", True)
+    assert found == (second | third, 4, "success", True, "complete")
     assert apply(SEQUENCE, {4: "G"} | third) not in flat(asked)
 
 
@@ -367,7 +367,7 @@ def test_a_flip_at_the_end_of_the_budget_stays_whole(listed, monkeypatch):
     margins = {apply(SEQUENCE, {0: "G", 8: "G"}): -1.0}
     path = listed((0, "A", "G"), (8, "A", "G"))
     found = attack(path, lambda s: np.array([margins.get(x, 1.0) for x in s]), query_budget=3)
-    assert found == ({0: "G", 8: "G"}, 2, "success", True)
+    assert found == ({0: "G", 8: "G"}, 2, "success", True, "complete")
 
 
 @pytest.mark.parametrize(("option", "value"), [("max_edits", 0), ("query_budget", 0), ("path", "")])

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from refusals import refusal
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
@@ -14,7 +16,8 @@ from genosiege.comparisons import (
     holm_levels,
     mcnemar,
     mcnemar_family,
-    signed_rank,
+    signed_rank_p,
+    smallest_difference,
 )
 
 
@@ -113,6 +116,17 @@ def test_the_whole_range_of_a_difference_is_reached() -> None:
     assert mcnemar([], []).interval == (-1.0, 1.0)
 
 
+@given(*[st.integers(0, 30)] * 4, st.floats(0.5, 0.9999))
+def test_ends_of_a_difference_lie_between_minus_one_and_one(
+    only_first: int, only_second: int, both: int, neither: int, level: float
+) -> None:
+    found = mcnemar(*outcomes(only_first, only_second, both, neither), level)
+
+    assert -1 <= found.interval.low <= found.interval.high <= 1
+    if found.n:
+        assert found.interval.low <= found.difference <= found.interval.high
+
+
 @pytest.mark.parametrize("n", [1, 2, 6, 100])
 def test_discordance_in_one_direction_alone_leaves_an_interval(n: int) -> None:
     # Tango's score statistic, with the nuisance rate (1 - d) / 2 that maximises the likelihood.
@@ -154,53 +168,50 @@ def test_signed_rank_counts_all_signs_of_the_ranks(n: int) -> None:
     rng = np.random.default_rng(n)
     sums = np.array(signed_rank_chances(n))
     for _ in range(10):
-        first, second = rng.normal(0.5, 1, n), rng.normal(0, 1, n)
-        differences = first - second
+        differences = rng.normal(0.5, 1, n)
         ranks = np.argsort(np.argsort(np.abs(differences))) + 1
         seen = ranks[differences > 0].sum()
         p = min(1.0, 2 * min(np.mean(sums <= seen), np.mean(sums >= seen)))
 
-        found = signed_rank(first, second)
-
-        assert found.p == pytest.approx(p)
-        means = [(a + b) / 2 for a, b in itertools.combinations_with_replacement(differences, 2)]
-        assert found.shift == pytest.approx(np.median(means))
-
-
-@pytest.mark.parametrize("n", [6, 9, 12])
-def test_interval_of_a_shift_is_what_the_test_does_not_reject(n: int) -> None:
-    rng = np.random.default_rng(n)
-    first = rng.normal(size=n)
-    low, high = signed_rank(first, np.zeros(n)).interval
-
-    inside = signed_rank(first, np.full(n, low + 1e-9)).p, signed_rank(first, [high - 1e-9] * n).p
-    outside = signed_rank(first, np.full(n, low - 1e-9)).p, signed_rank(first, [high + 1e-9] * n).p
-
-    assert min(inside) > 0.05 >= max(outside)
-
-
-def test_interval_of_a_shift_is_the_same_by_ranks_and_by_the_normal_distribution(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    first = np.random.default_rng(4).normal(1, 1, 50)
-    exact = signed_rank(first, np.zeros(50)).interval
-
-    monkeypatch.setattr("genosiege.comparisons.EXACT_UP_TO", 0)
-
-    assert signed_rank(first, np.zeros(50)).interval == pytest.approx(exact, abs=0.02)
-
-
-def test_five_pairs_are_too_few_for_a_level_of_95_percent() -> None:
-    assert np.isnan(signed_rank([1, 2, 3, 4, 5], [0] * 5).interval).all()
-    assert signed_rank([1, 2, 3, 4, 5], [0] * 5, level=0.9).interval == (1, 5)
-    assert signed_rank([1, 2, 3, 4, 5], [0] * 5, level=1 - 2 / 32).interval == (1, 5)
+        assert signed_rank_p(differences) == pytest.approx(p)
 
 
 def test_equal_measurements_do_not_differ() -> None:
-    found = signed_rank([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert signed_rank_p([0.0, 0.0, 0.0]) == signed_rank_p([]) == 1.0
 
-    assert (found.shift, found.p) == (0.0, 1.0)
-    assert math.isnan(signed_rank([], []).shift)
+
+# Power --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "discordant"), [(60, 0.3), (200, 0.15), (500, 0.1), (500, 0.6)])
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+def test_the_smallest_difference_is_shown_in_four_of_five_trials(
+    n: int, discordant: float, level: float
+) -> None:
+    rng = np.random.default_rng(n)
+    difference = smallest_difference(n, discordant, level)
+    gained, lost = (discordant + difference) / 2, (discordant - difference) / 2
+    chances = [gained, lost, 0, 1 - discordant]
+    counts = rng.multinomial(n, chances, size=600)
+
+    shown = [mcnemar(*outcomes(*draw), level=level).interval.low > 0 for draw in counts]
+
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.06)
+
+
+def test_where_all_that_differ_are_gains_the_difference_is_their_share() -> None:
+    # z² (1 + √(1 − Δ) · z' / z)² = n Δ, by trying.
+    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
+    tried = np.linspace(1e-6, 1, 1_000_001)
+    enough = tried[500 * tried >= (z + z_power * np.sqrt(1 - tried)) ** 2]
+
+    assert smallest_difference(500, 0.0) == pytest.approx(enough[0], abs=2e-6)
+    assert smallest_difference(500, 0.001) == pytest.approx(smallest_difference(500, 0.0))
+
+
+def test_too_few_units_show_no_difference_at_all() -> None:
+    assert math.isnan(smallest_difference(0, 0.0)) and math.isnan(smallest_difference(3, 0.0))
+    assert smallest_difference(4, 0.0) < 1
 
 
 # Holm ---------------------------------------------------------------------------------
@@ -279,7 +290,5 @@ def test_a_family_is_compared_at_holms_levels() -> None:
 
 def test_impossible_input_is_refused() -> None:
     assert "two values of each unit" in refusal(mcnemar, [True], [True, False])
-    assert "two values of each unit" in refusal(signed_rank, [[1.0]], [[1.0]])
     assert "level 1.0" in refusal(mcnemar, [True], [True], level=1.0)
-    assert "missing or infinite" in refusal(signed_rank, [math.nan], [1.0])
     assert "between 0 and 1" in refusal(holm, [0.1, 1.2])

@@ -21,11 +21,13 @@ def config() -> dict[str, Any]:
         "tasks": {"t": {"source": {"kind": "simulate"}}},
         "encoders": {"cnn": {"kind": "cnn"}, "own_head": {"kind": "hf", "train": "none"}},
         "attacks": {
-            "g": {"kind": "genetic", "max_edits": 7},
+            "g": {"kind": "genetic", "max_edits": 7, "query_budget": 300},
+            "t": {"kind": "transfer", "attack": "p"},
             "p": {"kind": "published", "variant": "code"},
             "latent": {"kind": "latent_pgd"},
         },
         "certify": {"max_edits": 0},
+        "verdict": {"edits": 5},
         "sampling": {"attack_samples": 100},
         "hardening": {
             "rounds": 3,
@@ -104,6 +106,35 @@ def test_the_suite_is_what_the_run_attacks_in_dna_space(config):
     assert defences.suite(config) == ["p"]
 
 
+def test_transfers_belong_to_the_suite_where_it_or_the_run_names_them(config):
+    assert defences.transfers(config) == []
+
+    config["run"]["attacks"] = ["g", "t"]
+    assert (defences.suite(config), defences.transfers(config)) == (["g"], ["t"])
+    defences.check(config)
+
+    config["hardening"]["suite"] = ["p"]
+    assert defences.transfers(config) == []
+
+    config["hardening"]["suite"] = ["t", "p"]
+    assert (defences.suite(config), defences.transfers(config)) == (["p"], ["t"])
+    defences.check(config)
+
+
+def test_a_verdict_is_told_its_budget_and_its_suite(config):
+    config["run"]["attacks"] = ["g", "latent", "t"]
+    config["certify"]["max_edits"] = 1
+
+    assert defences.terms(config) == {
+        "edits": 5,
+        "suite": {
+            "g": {"kind": "genetic", "max_edits": 7, "query_budget": 300},
+            "t": {"kind": "transfer"},
+            "certify": {"kind": "certify"},
+        },
+    }
+
+
 def test_certificates_belong_to_the_suite_unless_it_is_named_without_them(config):
     config["certify"]["max_edits"] = 1
     assert defences.certifies(config)
@@ -145,6 +176,21 @@ def test_without_a_defence_nothing_is_checked(config):
                 "attacks": {"v": {"kind": "variants", "path": "no.vcf"}},
             },
             'attacks/v/path, "no.vcf"',
+        ),
+        (
+            {"verdict": {"edits": 8}},
+            "verdict/edits, 8: no attack of the suite may make more than 7",
+        ),
+        ({"hardening": {"suite": ["t"]}}, "hardening/suite: defences are judged"),
+        (
+            {
+                "hardening": {"suite": ["g", "t"]},
+                "attacks": {
+                    "g": {"kind": "genetic"},
+                    "t": {"kind": "transfer", "attack": "none"},
+                },
+            },
+            'attacks/t/attack, "none"',
         ),
         ({"hardening": {"learning_rate": float("nan")}}, "hardening/learning_rate, nan"),
         (

@@ -208,6 +208,7 @@ def test_the_best_candidate_answered_is_kept_and_pruned(seed, penalty, budget, l
     assert kept <= min(objective(answered, score, suspicion, penalty)) + 1e-12
     assert found.succeeded == (score([adversary])[0] < 0)
     assert found.n_edits_before_pruning >= len(found.edits)
+    several = found.succeeded and found.n_edits_before_pruning > 1
     if found.succeeded:
         original = max(0.0, suspicion([sequence])[0])
         assert max(0.0, suspicion([adversary])[0]) <= 1 / penalty + original + 1e-9
@@ -218,6 +219,8 @@ def test_the_best_candidate_answered_is_kept_and_pruned(seed, penalty, budget, l
                 for gone in found.edits
             ]
             assert len(fewer) == 1 or min(objective(fewer, score, suspicion, penalty)) > kept
+            assert found.pruned != "cut"
+    assert found.pruned in (("complete", "cut") if several else ("",))
 
 
 def test_edits_that_neither_flip_nor_hide_are_pruned():
@@ -250,14 +253,14 @@ def test_where_nothing_may_be_edited_nothing_is_asked(rules):
     asked = []
     sequence, score, suspicion = problem(0)
     found = evading(sequence, score, suspicion, 1.0, rules=rules, asked=asked)
-    assert found == ({}, 0, "exhausted", False)
+    assert found == ({}, 0, "exhausted", False, "")
     assert asked == []
 
 
 def test_without_one_answer_the_unchanged_sequence_is_kept():
     sequence, score, suspicion = problem(0)
     found = evading(sequence, score, suspicion, 1.0, replace(SMALL, query_budget=1))
-    assert found == ({}, 0, "query_budget", False)
+    assert found == ({}, 0, "query_budget", False, "")
 
 
 @given(

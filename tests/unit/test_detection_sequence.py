@@ -232,12 +232,15 @@ def test_only_the_detectors_asked_for_are_made_and_others_refused(model):
 
 
 def test_a_score_that_is_no_number_is_refused(model):
-    detectors = fitted(model)
-    with torch.no_grad():
-        model.classifier.head.bias.fill_(float("nan"))
-    broken = sequence_detectors.build(("margin",), model, OPTIONS, 8)
-    assert np.isfinite(detectors.score("margin", sequences(2))).all()
-    assert "detector margin" in refusal(broken.score_all, sequences(2))
+    class Broken:
+        def score(self, strings):
+            return np.full(len(strings), np.nan)
+
+    detectors = sequence_detectors.SequenceDetectors(
+        {"mine": Broken()}, sequence_detectors.Reader(model, 8)
+    )
+
+    assert refusal(detectors.score_all, sequences(2)).startswith("detector mine: a score is not")
 
 
 def test_no_sequence_has_no_score(model):

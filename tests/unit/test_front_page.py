@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,138 +10,13 @@ import jinja2
 import numpy as np
 import pandas as pd
 import pytest
+import toy_findings as toy
 from docutils.core import publish_parts
 
 from genosiege.errors import InputError
-from genosiege.report import described, findings, front_page, job_times
+from genosiege.report import about_data, described, findings, front_page, job_times
 
 FOLDER = "results/main"
-
-
-def rated(**values: tuple[float, float, float]) -> dict[str, float]:
-    return {
-        f"{name}{end}": value
-        for name, three in values.items()
-        for end, value in zip(("", "_low", "_high"), three, strict=True)
-    }
-
-
-def worst_case(encoder: str = "cnn", seed: object = 0, robust: float = 0.123) -> pd.DataFrame:
-    place = {"task": "prom", "encoder": encoder, "seed": seed, "stage": "baseline"}
-    rows = [
-        place | {"attack": attack, "edit_budget": budget, "n_sequences": 500}
-        | rated(robust_accuracy=(value, value - 0.02, value + 0.03))
-        for attack, of_none in (("worst_case", robust), ("genetic", 0.777))
-        for budget, value in ((0, 0.9), (1, 0.71), (10, of_none))
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def certify(exact: bool = True) -> pd.DataFrame:
-    return pd.DataFrame(
-        [{"task": "prom", "encoder": "cnn", "seed": 0, "stage": "baseline", "k": 1, "exact": exact}]
-    )
-
-
-def verdict() -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"task": "prom", "encoder": "cnn", "seed": 0, "defence": "mixed", "kind": "mixed",
-             "n_sequences": 500, "verdict": "robust gain", "note": np.nan}
-            | rated(delta_robust_accuracy=(0.041, 0.012, 0.07),
-                    delta_clean_accuracy=(-0.0004, -0.003, 0.002))
-        ]
-    )  # fmt: skip
-
-
-def fimba_row(k: int | str, attacked: float, **changes: object) -> dict[str, object]:
-    return {
-        "dataset": "tcga", "model": "xgboost", "seed": 0, "targets": "opposite",
-        "importance": "global", "features": "shap", "values": "interpolated", "k": str(k),
-        "t": 8 / 9, "n_genes": 260, "n": 178,
-        **rated(attacked_accuracy=(attacked, attacked - 0.05, attacked + 0.05),
-                clean_accuracy=(0.98, 0.95, 0.99),
-                accuracy_minus_random=(-0.4, -0.5, -0.3)),
-    } | changes  # fmt: skip
-
-
-def best_detector(**changes: object) -> pd.DataFrame:
-    row = {
-        "data": "tcga", "model": "xgboost", "seed": 0, "attack": "fimba", "null": "clean",
-        "adversaries": "successful", "detector": "mahalanobis", "n_adversaries": 90,
-        "adaptive_n": 100,
-        **rated(undetected_success=(0.91, 0.85, 0.96), tpr_at_5=(0.48, 0.41, 0.55)),
-    }  # fmt: skip
-    return pd.DataFrame([row | changes])
-
-
-def every_table() -> dict[str, pd.DataFrame]:
-    return {
-        "worst_case": worst_case(),
-        "certify": certify(),
-        "verdict": verdict(),
-        "fimba": pd.DataFrame([fimba_row(50, 0.42), fimba_row("all", 0.4), fimba_row(260, 0.3)]),
-        "best_detector": best_detector(),
-    }
-
-
-def only(found: pd.DataFrame, name: str) -> pd.Series:
-    rows = found[found["finding"] == name]
-    assert len(rows) == 1
-    return rows.iloc[0]
-
-
-def test_the_five_findings_are_the_tables_values():
-    found = findings.findings_table(every_table())
-
-    robust = only(found, "robustness")
-    assert (robust["value"], robust["reference"], robust["n"]) == (0.123, 0.9, 500)
-    assert only(found, "one_edit")["value"] == 0.71
-    assert only(found, "hardening")["value_low"] == 0.012
-    # All 260 genes are no choice of genes: the most that are one.
-    assert only(found, "expression")["value"] == 0.42
-    assert (
-        only(found, "expression")["measure"] == "accuracy, 50 genes moved towards the other class"
-    )
-    assert only(found, "detection")["reference_high"] == 0.55
-
-
-def test_one_edit_is_exact_only_where_every_edit_was_tried():
-    without = findings.findings_table({"worst_case": worst_case()})
-    bounded = findings.findings_table({"worst_case": worst_case(), "certify": certify(False)})
-    exact = findings.findings_table({"worst_case": worst_case(), "certify": certify()})
-
-    remarks = [only(found, "one_edit")["remark"] for found in (without, bounded, exact)]
-    assert [remark.split(":")[0] for remark in remarks] == [
-        "an upper bound", "an upper bound", "exact",
-    ]  # fmt: skip
-
-
-def test_means_over_seeds_are_told_where_there_are_any():
-    table = pd.concat([worst_case(seed="0"), worst_case(seed="all", robust=0.3)])
-
-    robust = only(findings.findings_table({"worst_case": table}), "robustness")
-
-    assert robust["value"] == 0.3
-    assert robust["subject"] == "prom · cnn, all seeds"
-
-
-def test_of_seeds_without_a_mean_the_first_is_told_and_named():
-    table = pd.concat([worst_case(seed="10", robust=0.3), worst_case(seed="2")])
-
-    robust = only(findings.findings_table({"worst_case": table}), "robustness")
-
-    assert (robust["value"], robust["subject"]) == (0.123, "prom · cnn, seed 2")
-
-
-def test_an_attacker_who_knows_the_detector_is_missed_aloud():
-    table = best_detector(undetected_success=np.nan, undetected_success_low=np.nan,
-                          undetected_success_high=np.nan, adaptive_n=np.nan)  # fmt: skip
-
-    found = findings.findings_table({"best_detector": table})
-
-    assert only(found, "detection")["remark"].startswith("no attacker who knows")
-    assert "–" in front_page.render(found, {}, FOLDER)
 
 
 def test_what_was_not_run_is_said():
@@ -149,16 +25,26 @@ def test_what_was_not_run_is_said():
     assert page.count("Not asked in this run.") == len(findings.FINDINGS)
 
 
-def test_every_number_of_the_page_comes_from_a_table():
-    tables = every_table()
-    page = front_page.render(findings.findings_table(tables), {}, FOLDER)
+def page_of(**tables: pd.DataFrame) -> str:
+    return front_page.render(
+        findings.findings_table(tables), {}, FOLDER, tables.get("warnings"),
+        about_data.about_data(tables),
+    )  # fmt: skip
 
-    cells = re.findall(r"<td class=number>([^<]*)</td>", page)
-    told = {
+
+def numbers(texts: Iterable[str]) -> set[float]:
+    return {
         abs(float(number))
-        for cell in cells
-        for number in re.findall(r"\d+(?:\.\d+)?", cell.replace(",", ""))
+        for text in texts
+        for number in re.findall(r"\d+(?:\.\d+)?", text.replace(",", ""))
     }
+
+
+def test_every_number_of_the_page_comes_from_a_table():
+    tables = toy.every_table()
+    page = page_of(**tables)
+
+    told = numbers(re.findall(r"<td class=\"number\"[^>]*>([^<]*)</td>", page))
     known = {
         round(abs(factor * value), 1)
         for table in tables.values()
@@ -166,40 +52,125 @@ def test_every_number_of_the_page_comes_from_a_table():
         if np.isfinite(value)
         for factor in (1, 100)
     }
-    assert len(told) > 15
+    assert len(told) > 20
     assert told <= known
 
 
 def test_changes_are_in_points_with_their_sign_and_nothing_has_none():
-    page = front_page.render(findings.findings_table({"verdict": verdict()}), {}, FOLDER)
+    page = page_of(verdict=toy.verdict())
 
     assert "+4.1 [+1.2, +7.0]" in page
     assert "0.0 [−0.3, +0.2]" in page
 
 
+def test_genes_are_counted_and_more_than_was_tried_has_words():
+    rows = [toy.searched("shap", 1200.5), toy.searched("random", np.inf)]
+
+    page = page_of(smallest_k=pd.DataFrame(rows))
+
+    assert ">1,200.5 [1,199.5, more than tried]<" in page
+    assert ">more than tried<" in page
+
+
+def test_what_is_not_known_is_a_dash_and_an_unknown_n_nothing():
+    gone = dict.fromkeys(["undetected_success", "adaptive_n"], np.nan)
+
+    page = page_of(**toy.best_detector(toy.detected(**gone)))
+
+    assert ">–<" in page
+    assert 'data-label="n"></td>' in page
+
+
 def test_each_finding_links_its_figure_and_its_table():
-    page = html.unescape(front_page.render(findings.findings_table(every_table()), {}, FOLDER))
+    page = html.unescape(page_of(**toy.every_table()))
 
     for finding in findings.FINDINGS.values():
         assert f"results['{FOLDER}/figures/{finding.figure}.svg'].data_uri" in page
-        assert f"results['{FOLDER}/tables/{finding.tables[0]}.html'].data_uri" in page
+        assert f"results['{FOLDER}/tables/{finding.table}.html'].data_uri" in page
+
+
+def test_a_remark_has_the_width_of_the_page():
+    page = page_of(verdict=toy.verdict())
+
+    assert page.count('<tr class="remark"><td colspan="4">robust gain; one of 2') == 1
 
 
 def test_of_many_models_a_few_are_told_and_the_rest_counted():
-    table = pd.concat([worst_case(f"cnn{number}") for number in range(9)])
+    table = pd.concat([toy.worst_case(f"cnn{number}") for number in range(9)])
 
-    page = front_page.render(findings.findings_table({"worst_case": table}), {}, FOLDER)
+    page = page_of(worst_case=table)
 
     assert page.count("<td>prom · cnn") == 2 * front_page.MOST_ROWS
     assert "3 more in the table." in page
 
 
-def test_names_cannot_become_markup():
-    table = worst_case("<b>")
+# Warning signs
 
-    assert "<b>" not in front_page.render(
-        findings.findings_table({"worst_case": table}), {}, FOLDER
+
+def test_warning_signs_are_counted_by_kind_with_a_link():
+    page = html.unescape(
+        page_of(
+            warnings=toy.warnings(
+                ("budget_exhausted", "genetic"), ("budget_exhausted", "greedy"),
+                ("constant_model", ""),
+            )
+        )
+    )  # fmt: skip
+
+    assert f"results['{FOLDER}/tables/warnings.html'].data_uri" in page
+    assert (
+        ">3 warning signs</a>: runs ended at their limit (2); "
+        "the model gives one answer to everything (1).</p>" in page
     )
+
+
+def test_one_and_no_warning_sign_are_said():
+    assert ">1 warning sign</a>: " in page_of(warnings=toy.warnings(("flips_lost", "genetic")))
+    assert ">No warning sign</a>.</p>" in page_of(warnings=toy.warnings())
+    # Where none was looked for, none is said to be missing.
+    assert "warning sign" not in page_of(smallest_k=toy.smallest_k())
+
+
+def test_every_sign_of_the_caption_has_words(repository):
+    caption = (repository / "workflow/report/warnings.rst").read_text()
+    signs = re.findall(r"^``(\w+)``", caption[caption.index("warning  ") :], re.MULTILINE)
+
+    assert len(signs) >= 7
+    assert set(signs) <= set(front_page.SIGNS)
+
+
+# The data
+
+
+def test_constructed_negatives_are_explained_with_accuracy_by_class():
+    page = page_of(**toy.every_table())
+
+    assert (
+        "prom: this task&#x27;s negatives look constructed from its positives. Of 3,245 pairs of "
+        "related rows 3,196 have opposite labels. Robust accuracy partly measures how well "
+        "replaced blocks are noticed" in page
+    )
+    row = page[page.index("<td>prom · cnn</td><td>0</td>") :].split("</tr>")[0]
+    cells = re.findall(r">([^<]*)</td>", row)
+    assert cells == ["prom · cnn", "0", "80.0 % [70.0 %, 90.0 %]", "1,200",
+                     "85.0 % [60.0 %, 95.0 %]", "30"]  # fmt: skip
+
+
+def test_without_pairs_the_test_rows_are_counted():
+    (sentence,) = about_data.about_data({"data": toy.data(pairs=np.nan)}).sentences
+
+    assert "771 have relatives of another label alone, 4 of either." in sentence
+
+
+def test_natural_negatives_and_no_relatives_are_no_matter():
+    tables = {"data": toy.data(False), "by_class": toy.by_class((0, -1, 1), n_with_relative=0)}
+
+    assert about_data.about_data(tables) == ([], [])
+    assert "About the data" not in page_of(**tables)
+
+
+def test_names_cannot_become_markup():
+    assert "<b>" not in page_of(worst_case=toy.worst_case("<b>"))
 
 
 def test_the_run_is_described_with_versions_and_machines():

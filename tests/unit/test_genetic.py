@@ -140,7 +140,7 @@ def test_without_one_answer_nothing_is_found():
     next(steps)
     with pytest.raises(StopIteration) as end:
         steps.send(answers(np.zeros(0), exhausted=True))
-    assert end.value.value == ({}, 0, "query_budget", False)
+    assert end.value.value == ({}, 0, "query_budget", False, "")
 
 
 def test_a_small_space_is_searched_through():
@@ -157,7 +157,7 @@ def test_a_small_space_is_searched_through():
 def test_where_nothing_may_be_edited_the_search_is_exhausted_at_once(rules):
     sequence = "ACGT" if rules.editable else "NNNN"
     asked = []
-    assert attack(sequence, flat, rules=rules, asked=asked) == ({}, 0, "exhausted", False)
+    assert attack(sequence, flat, rules=rules, asked=asked) == ({}, 0, "exhausted", False, "")
     assert asked == []
 
 

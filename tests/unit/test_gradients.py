@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from checkpoints import kmers
+from test_kmers import of_words
 from test_oracle import CNN, make_dnabert2
 from torch import nn
 from toy_models import BASES, Linear, linear_weights, random_sequence, wrap
@@ -15,6 +17,7 @@ from genosiege.sequence import encoders, gradients
 from genosiege.sequence.answers import margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.encoders import SequenceModel
+from genosiege.sequence.kmers import KmerTokenizer
 from genosiege.sequence.networks import Classifier, Encoder, Pooled, make_head
 from genosiege.sequence.oracle import Oracle
 from genosiege.sequence.tokenizer import BpeTokenizer, CharacterTokenizer
@@ -261,6 +264,22 @@ def test_the_bridge_over_single_characters_is_the_fast_path(monkeypatch, sequenc
     assert isinstance(model.tokenizer, CharacterTokenizer)
     for one, other in zip(fast, slopes(model, sequences, [0, 1, 0]), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (4, 1), (3, 3), (4, 4)])
+def test_slopes_over_kmers_sum_over_all_tokens_that_a_base_is_in(k, stride):
+    """Exact for a model linear in its tokens, whatever the words overlap."""
+    words = [word for n in range(1, k + 1) for word in kmers(n)]
+    model = sum_of_tokens(KmerTokenizer(of_words(words), k, stride))
+    rng = np.random.default_rng(7)
+    sequences, labels = [random_sequence(rng, n, 0.05) for n in (40, 23, 31)], [1, 0, 1]
+
+    found = slopes(model, sequences, labels)
+
+    for sequence, label, slope in zip(sequences, labels, found, strict=True):
+        true = differences(model, sequence, label)
+        assert np.abs(true).max() > 1
+        np.testing.assert_allclose(slope, true, atol=1e-3)
 
 
 @pytest.mark.parametrize("n_share", [0.0, 0.2])

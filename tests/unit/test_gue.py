@@ -180,6 +180,65 @@ def test_a_subsample_of_all_or_more_is_everything_and_of_too_few_is_refused():
         gue.stratified_rows(labels, 2, np.random.default_rng(0), "sampling.eval_samples")
 
 
+def labelled(csv, **labels):
+    """Write three splits whose rows have these labels, one digit a row."""
+    rows = {
+        split: "".join(
+            f"{sequence},{label}\n" for sequence, label in zip(PAIRS, digits, strict=False)
+        )
+        for split, digits in labels.items()
+    }
+    return {split: csv("sequence,label\n" + body, f"{split}.csv") for split, body in rows.items()}
+
+
+PAIRS = ["".join(bases) for bases in itertools.product("ACGT", repeat=2)]
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_split_that_lacks_a_class_is_refused_by_file_and_class(csv, split):
+    paths = labelled(csv, **{"train": "0102", "dev": "012", "test": "012"} | {split: "0022"})
+
+    message = refusal(gue.prepare, paths, n_classes=3)
+
+    assert message.startswith(f"{paths[split]}: {split} has no row of class 1; ")
+    assert "give rows of all 3 classes" in message
+
+
+def test_more_classes_than_any_split_has_are_refused(csv):
+    paths = labelled(csv, train="0101", dev="01", test="01")
+
+    message = refusal(gue.prepare, paths, n_classes=3)
+
+    assert message.startswith(f"{paths['train']}: neither this nor another split has a row of ")
+    assert "class 2, yet n_classes is 3; set it" in message
+
+
+def test_a_test_split_may_lack_a_class_and_subsamples_keep_those_there_are(csv):
+    paths = labelled(csv, train="0000000000000012", dev="012000", test="0000")
+
+    tables = gue.prepare(paths, n_classes=3, train_samples=3, eval_samples=3).tables
+
+    assert set(tables["train"]["label"]) == set(tables["dev"]["label"]) == {0, 1, 2}
+    assert set(tables["test"]["label"]) == {0}
+
+
+def test_a_division_by_groups_that_loses_a_class_is_refused(csv):
+    # The rows of class 1 are one sequence, so one group, and in one split.
+    zeros = iter(f"{''.join(bases)},0\n" for bases in itertools.product("ACGT", repeat=4))
+    paths = {
+        split: csv(
+            "sequence,label\nACGTACGT,1\n" + "".join(itertools.islice(zeros, 60)), f"{split}.csv"
+        )
+        for split in gue.SPLITS
+    }
+    assert set(gue.prepare(paths).tables["dev"]["label"]) == {0, 1}
+
+    message = refusal(gue.prepare, paths, split="grouped")
+
+    assert "divided by groups of relatives, " in message
+    assert "has no row of class 1; take split: official" in message
+
+
 def test_the_same_files_give_the_same_subsample(splits):
     first, second = (gue.prepare(splits, train_samples=3).tables["train"] for _ in range(2))
 
@@ -338,7 +397,10 @@ def test_the_card_counts_relatives_in_other_splits(csv):
         "test": [chimera, lonely, bridge + draw(rng, 40)],
     }
     paths = {
-        name: csv("sequence,label\n" + "".join(f"{s},0\n" for s in rows), f"{name}.csv")
+        name: csv(
+            "sequence,label\n" + "".join(f"{s},{i % 2}\n" for i, s in enumerate(rows)),
+            f"{name}.csv",
+        )
         for name, rows in splits.items()
     }
 

@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 
 from genosiege.figures import hardening, style
 from genosiege.figures.hardening_summary import summary
+from genosiege.sequence.judging import VERDICTS
 
 DEFENCES = {name: name for name in hardening.KINDS}
 WITH_INTERVALS = (
@@ -70,7 +71,8 @@ def verdict_table(table: pd.DataFrame, **changes: Any) -> pd.DataFrame:
     found["delta_robust_accuracy"] = 0.01 * (1 + np.arange(len(found)))
     found["delta_robust_accuracy_low"] = found["delta_robust_accuracy"] - 0.02
     found["delta_robust_accuracy_high"] = found["delta_robust_accuracy"] + 0.03
-    return found.assign(**({"verdict": "no difference shown", "note": np.nan} | changes))
+    words = {"verdict": "no difference shown", "note": np.nan, "suite": "genetic;transfer"}
+    return found.assign(**(words | {"edits": 5} | changes))
 
 
 def summarised(table: pd.DataFrame) -> Figure:
@@ -432,6 +434,20 @@ def test_verdicts_stand_beside_their_defence() -> None:
         here = " ".join(text for at, text in written if at == place).replace("\n", " ")
         assert word in here and "last round 3" in here
         assert str(note) in here or note is np.nan
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_each_verdict_names_its_suite_and_its_budget(verdict: str, tmp_path: Path) -> None:
+    table = hardening_table({"mixed": "mixed"}, ("cnn",))
+    names = [f"a_search_with_a_name_{number}" for number in range(4)]
+    judged = verdict_table(table, verdict=verdict, suite=";".join(names), edits=7)
+
+    figure = summary(table, judged)
+
+    axes = figure.axes
+    assert axes[5].get_title(loc="left") == "Δ robust accuracy, at most 7 edits"
+    assert " ".join(axes[5].get_xlabel().split()).endswith(f"worst case of {', '.join(names)}")
+    assert verdict in text_of(figure, tmp_path / "figure.svg")
 
 
 def test_verdicts_of_seeds_that_differ_are_counted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from toy_rounds import PLACE, random_defence
+from toy_rounds import PLACE, TERMS, random_defence
 
 from genosiege import files
 
@@ -43,7 +43,9 @@ def make_tables(folder: Path, defences: list[str], made: Path) -> dict[str, pd.D
         "make_hardening_tables", folder, output=places,
         input={name: [str(made / defence / f"{name}.parquet") for defence in defences]
                for name in ("rounds", "outcomes")},
-        params={"benchmarks": str(folder / "benchmarks"), "names": defences},
+        params={
+            "benchmarks": str(folder / "benchmarks"), "names": defences, "verdict": TERMS._asdict(),
+        },
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert all("<table>" in (folder / f"{name}.html").read_text() for name in TABLES)
@@ -73,6 +75,11 @@ def written(model: Path, rng: np.random.Generator, n_rounds: int) -> dict[str, A
             write(name, table.stage, path, rows, max_edits="10")
     for name, path, tables in (
         ("replays", "replay/genetic.parquet", measured.replays),
+        (
+            "reverse_replays",
+            "reverse_replay/genetic.parquet",
+            [compared.reverse] if n_rounds else [],
+        ),
         ("certificates", "certify.parquet", compared.certificates),
         ("predictions", "predictions.parquet", compared.predictions),
     ):
@@ -87,14 +94,15 @@ def written(model: Path, rng: np.random.Generator, n_rounds: int) -> dict[str, A
         write("metrics", PLACE.stage(number), "metrics.json", content)
     for number, content in enumerate(measured.descriptions, start=1):
         write("descriptions", PLACE.stage(number), "model.json", content)
-    for name in ("replays", "descriptions", "training_attacks", "decision"):
+    for name in ("replays", "reverse_replays", "descriptions", "training_attacks", "decision"):
         given.setdefault(name, [])
     return {"options": options, "input": given}
 
 
 def gather(model: Path, folder: Path, made: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     return run_script(
-        "gather_rounds", folder, input=made["input"], params={"defence": made["options"]},
+        "gather_rounds", folder, input=made["input"],
+        params={"defence": made["options"], "transfers_count": True},
         output={name: str(model / f"mixed/{name}.parquet") for name in ("rounds", "outcomes")},
         wildcards={"task": "promoters", "encoder": "cnn", "seed": "0", "defence": "mixed"},
     )  # fmt: skip
@@ -115,15 +123,15 @@ def test_the_scripts_make_all_tables_of_a_run(n_rounds: int, tmp_path: Path) -> 
     tables = make_tables(tmp_path, ["mixed"], model)
 
     assert {name: len(table) for name, table in tables.items()} == {
-        "hardening": n_rounds + 1, "verdict": 1, "defence_attacks": 8, "published_claim": 2,
-        "times": n_rounds + 1, "hardening_seeds": 10 * (n_rounds + 1),
+        "hardening": n_rounds + 1, "verdict": 1, "defence_attacks": 8 + (n_rounds > 0),
+        "published_claim": 2, "times": n_rounds + 1, "hardening_seeds": 10 * (n_rounds + 1),
     }  # fmt: skip
     (row,) = tables["verdict"].to_dict("records")
     if n_rounds:
         assert row["stop_reason"] == "all 2 rounds were run"
     else:
         assert row["stop_reason"] == "flip rate 0.000 is at or below 0.1"
-        assert row["note"] == "no round was run"
+        assert row["note"].endswith("points; no round was run")
         deltas = [name for name in row if name.startswith("delta_") and name.endswith("rate")]
         assert [row[name] for name in deltas] == [0, 0, 0]
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 import transformers
+from checkpoints import write_bert
 from safetensors.torch import load_file, save_file
 
 from genosiege import optimisation
@@ -113,6 +114,54 @@ def test_a_checkpoint_without_its_head_is_refused_by_name(copied):
         own_head(copied)
 
 
+def with_tensors(folder, **tensors):
+    """Put further tensors into a checkpoint's weights."""
+    whole = load_file(folder / "model.safetensors") | tensors
+    save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_tensor_that_an_own_head_has_no_place_for_is_refused_by_name(copied):
+    with_tensors(copied, **{"lm_head.weight": torch.ones(3, 3)})
+
+    with pytest.raises(InputError, match=r"lm_head\.weight has no place"):
+        own_head(copied)
+
+
+def test_a_deeper_checkpoint_than_its_configuration_says_is_refused(copied):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+
+    with pytest.raises(InputError, match=r"layers?\.1\..* has no place"):
+        own_head(copied)
+
+
+@pytest.mark.parametrize(
+    "name", ["bert.embeddings.position_ids", "model.layers.0.self_attn.rotary_emb.inv_freq"]
+)
+def test_constants_that_were_once_kept_among_the_weights_are_no_surprise(copied, name):
+    with_tensors(copied, **{name: torch.arange(8)[None]})
+
+    own_head(copied)
+
+
+def test_below_a_head_of_ours_the_own_one_is_no_surprise(copied):
+    with_tensors(copied, **{"lm_head.weight": torch.ones(3, 3)})
+
+    encoders.build({"kind": "hf", "frozen": True}, [str(copied)], 2)
+
+
+def test_an_own_head_needs_its_pooler(tmp_path):
+    folder = write_bert(tmp_path, None)
+    BpeTokenizer.train([], 9).save(folder / "tokenizer.json")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["bert.pooler.dense.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(InputError, match="pooler"):
+        own_head(folder, 2)
+    encoders.build({"kind": "hf", "frozen": True}, [str(folder)], 2)
+
+
 @pytest.mark.parametrize("part", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_a_damaged_checkpoint_is_refused_by_file(copied, part):
     (copied / part).write_bytes((copied / part).read_bytes()[:100])
@@ -144,22 +193,6 @@ def test_a_tokenizer_of_another_model_is_refused(copied):
 
     with pytest.raises(InputError, match="tokenizer"):
         own_head(copied)
-
-
-@pytest.mark.parametrize(("model_type", "longest"), [("bert", 20), ("esm", 18)])
-def test_a_sequence_beyond_the_table_of_positions_is_refused(model_type, longest, tmp_path):
-    config = transformers.AutoConfig.for_model(
-        model_type, vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=20, position_embedding_type="absolute",
-        pad_token_id=1 if model_type == "esm" else 3,
-    )  # fmt: skip
-    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
-    BpeTokenizer.train([], 9).save(tmp_path / "tokenizer.json")
-    model = encoders.build({"kind": "hf", "frozen": True}, [str(tmp_path)], 2)
-
-    assert logits(model, ["A" * (longest - 2)]).shape == (1, 2)
-    with pytest.raises(InputError, match=f"at most {longest}"):
-        logits(model, ["A" * (longest - 1)])
 
 
 @pytest.mark.real

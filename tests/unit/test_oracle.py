@@ -10,9 +10,10 @@ from toy_models import Linear, Spy, linear_weights, random_sequence, wrap
 from genosiege.errors import InputError
 from genosiege.sequence import dnabert2_encoder, encoders
 from genosiege.sequence.answers import Answers, WithSlopes, margins
+from genosiege.sequence.batching import batches
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.journal import Journal
-from genosiege.sequence.oracle import Oracle, Search, batches
+from genosiege.sequence.oracle import Oracle, Search
 from genosiege.sequence.tokenizer import BpeTokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

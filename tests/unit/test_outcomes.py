@@ -3,79 +3,25 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from refusals import refusal
+from toy_outcomes import LAST, SKIPPED, answers, of, three_sequences
 from toy_rounds import PLACE, asked_again, described, random_defence, shuffled
-from toy_tables import attack, attack_row, certified, flip, skipped
+from toy_tables import attack, attack_row, flip, skipped
 
 from genosiege import files
 from genosiege.sequence import outcomes
 from genosiege.sequence.outcomes import Compared, outcomes_table
-from genosiege.sequence.results import AttackResult, ModelResult
+from genosiege.sequence.results import AttackResult
 from genosiege.sequence.worst_case import worst_case_table
-
-LAST = "mixed/round1"
-SKIPPED = "skipped_misclassified"
-
-
-def clean(stage: str, correct: list[bool]) -> ModelResult:
-    table = pd.DataFrame({"id": ["a", "b", "c", "z"], "label": 1, "correct": correct})
-    return ModelResult(*PLACE[:3], stage, "", table)
 
 
 @pytest.fixture
 def tested() -> Compared:
-    """Three sequences: a is mended, b stays broken, c becomes misclassified."""
-    before = attack(
-        "genetic",
-        [flip("a", 3), flip("b", 4), attack_row("c"), flip("a", 2, 1), attack_row("b", 1),
-         attack_row("c", 1)],
-    )  # fmt: skip
-    after = attack(
-        "genetic",
-        [attack_row("a"), flip("b", 5), skipped("c"), attack_row("a", 1), flip("b", 6, 1),
-         skipped("c", 1)],
-        stage=LAST,
-    )  # fmt: skip
-    return Compared(
-        predictions=[
-            clean("baseline", [True, True, True, False]),
-            clean(LAST, [True, True, False, False]),
-        ],
-        black_box=[before, after],
-        replay=asked_again(
-            [("a", 0, True, True, False), ("b", 0, True, True, True), ("c", 0, True, False, False),
-             ("a", 1, True, True, True), ("b", 1, True, True, False), ("c", 1, True, False, False)],
-            LAST,
-        ),
-        suite_before=[before, attack("greedy", [attack_row("a"), flip("b", 1), flip("c", 9)])],
-        suite_after=[
-            attack("greedy", [flip("a", 7), attack_row("b"), skipped("c")], stage=LAST),
-            after,
-        ],
-        certificates=[
-            certified({"a": ["robust"], "b": ["robust"], "c": ["robust"]}),
-            certified({"a": ["robust"], "b": ["flipped"], "c": [SKIPPED]}, stage=LAST),
-        ],
-        transfers=[],
-        descriptions=[described(1, 2, 1)],
-    )  # fmt: skip
-
-
-def of(table: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
-    rows = table[table["attack"] == name]
-    assert rows["id"].is_unique
-    return {row["id"]: row for row in rows.to_dict("records")}
-
-
-def answers(table: pd.DataFrame, name: str, what: str) -> dict[str, tuple[Any, Any]]:
-    rows = of(table, name)
-    return {key: (row[f"{what}_before"], row[f"{what}_after"]) for key, row in rows.items()}
+    return three_sequences()
 
 
 def test_three_sequences_by_hand(tested: Compared) -> None:
@@ -93,6 +39,7 @@ def test_three_sequences_by_hand(tested: Compared) -> None:
     assert answers(table, "greedy", "flipped") == {"a": (no, yes), "b": (yes, no), "c": (yes, no)}
     assert answers(table, "certify", "flipped") == {"a": (no, no), "b": (no, yes), "c": (no, no)}
     everything = {"a": (yes, yes), "b": (yes, yes), "c": (yes, no)}
+    assert answers(table, "replay", "n_edits")["a"] == (2, 3)
     assert answers(table, "worst_case", "flipped") == everything
     assert answers(table, "worst_case", "n_edits")["a"] == (2, 7)
     assert answers(table, "worst_case", "n_edits")["b"] == (1, 1)
@@ -152,6 +99,11 @@ def asking_every_row(tested: Compared) -> dict[tuple[str, str, int], tuple[bool,
     for row in again.to_dict("records"):
         flipped = row["flipped"] if tested.replay else row["success_flip"]
         tell("replay", row["id"], 1, row["correct_before"], flipped)
+    if tested.reverse:
+        for row in tested.black_box[1].rows.to_dict("records"):
+            tell("reverse_replay", row["id"], 1, row["correct_before"], row["success_flip"])
+        for row in tested.reverse.rows.to_dict("records"):
+            tell("reverse_replay", row["id"], 0, row["correct_before"], row["flipped"])
     for found in tested.transfers:
         ends = [end for end, stage in enumerate(("baseline", last_of(tested)))
                 if stage == found.stage]  # fmt: skip
@@ -160,7 +112,16 @@ def asking_every_row(tested: Compared) -> dict[tuple[str, str, int], tuple[bool,
             if source != "promoters/cnn":
                 name = f"transfer:{found.attack}:{source}"
                 tell(name, row["id"], end, row["correct_before"], row["flipped"])
-    return told
+    # The worst case counts what was transferred to the model's own sequences.
+    own = ("replay", "reverse_replay", "transfer:genetic_transfer:promoters/hf")
+    transferred = {key: found for key, found in told.items() if key[0] in own}
+    for (_, name, end), (right, flipped) in transferred.items() if tested.transfers_count else ():
+        tell("worst_case", name, end, right, flipped)
+    # Right in one table and flipped in another is no flip.
+    return {
+        key: (right, flipped and (right or key[0] != "worst_case"))
+        for key, (right, flipped) in told.items()
+    }
 
 
 def last_of(tested: Compared) -> str:
@@ -186,7 +147,7 @@ def test_outcomes_agree_with_asking_every_row_on_random_tables(draw: int) -> Non
 def test_robustness_is_that_of_the_worst_case_at_the_largest_budget(draw: int) -> None:
     _, _, tested = random_defence(np.random.default_rng(50 + draw))
 
-    rows = outcomes_table(PLACE, tested)
+    rows = outcomes_table(PLACE, tested._replace(transfers_count=False, reverse=None))
 
     for when, attacks, exact in (
         ("before", tested.suite_before, tested.certificates[:1]),
@@ -279,44 +240,6 @@ def test_without_a_suite_there_is_no_worst_case(tested: Compared) -> None:
     assert set(table["attack"]) == {"black_box", "replay", "clean"}
 
 
-# Transfers ----------------------------------------------------------------------------
-
-
-def test_adversaries_of_another_task_are_of_its_own_sample() -> None:
-    _, _, tested = random_defence(np.random.default_rng(2), n=6)
-    leak = [found | {"trained_on": [{"id": "test:1"}]} for found in tested.descriptions]
-
-    table = outcomes_table(PLACE, tested._replace(descriptions=leak))
-
-    other = table[table["attack"] == "transfer:genetic_transfer:other/cnn"]
-    own = table[table["attack"] == "transfer:genetic_transfer:promoters/hf"]
-    assert set(other["sample"]) == {"other"} and set(own["sample"]) == {"promoters"}
-    # test:1 of the other task is another sequence.
-    assert not other["trained_on"].any()
-    assert own.loc[own["trained_on"], "id"].tolist() == ["test:1"]
-
-
-def test_a_model_is_no_other_source_for_itself(tested: Compared) -> None:
-    rows = [(name, 0, True, True, True) for name in "abc"]
-    own = [asked_again(rows, stage, attack="t") for stage in ("baseline", LAST)]
-
-    table = outcomes_table(PLACE, tested._replace(transfers=own))
-
-    assert not table["attack"].str.startswith("transfer").any()
-
-
-def test_what_a_source_gets_wrong_was_not_attacked(tested: Compared) -> None:
-    rows = [("a", 0, True, True, True), ("b", 0, False, True, False), ("c", 0, True, True, False)]
-    both = [asked_again(rows, stage, attack="t") for stage in ("baseline", LAST)]
-    hf = [found._replace(rows=found.rows.assign(source_encoder="hf")) for found in both]
-
-    found = of(outcomes_table(PLACE, tested._replace(transfers=hf)), "transfer:t:promoters/hf")
-
-    assert {name: row["attacked"] for name, row in found.items()} == {
-        "a": True, "b": False, "c": True,
-    }  # fmt: skip
-
-
 # What is refused ----------------------------------------------------------------------
 
 
@@ -356,6 +279,9 @@ def test_another_suite_or_other_stages_are_refused(tested: Compared) -> None:
     )
     assert "its replays are of no stage" in refusal(
         outcomes_table, PLACE, tested._replace(replay=None)
+    )
+    assert "its reverse replays are of no stage" in refusal(
+        outcomes_table, PLACE, tested._replace(transfers_count=True)
     )
 
 

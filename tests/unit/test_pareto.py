@@ -217,7 +217,7 @@ def test_the_budget_can_end_a_search_after_a_flip():
 
 def test_without_one_answer_nothing_is_found():
     steps = genetic.search(target("ACGT" * 5, ones), PARETO, np.random.default_rng(0))
-    assert drive(steps, ones, budget=0) == ({}, 0, "query_budget", False)
+    assert drive(steps, ones, budget=0) == ({}, 0, "query_budget", False, "")
 
 
 def test_a_small_space_is_searched_through():
@@ -231,7 +231,7 @@ def test_a_small_space_is_searched_through():
 @pytest.mark.parametrize("sequence", ["NNNN", ""])
 def test_where_nothing_may_be_edited_the_search_is_exhausted_at_once(sequence):
     asked = []
-    assert attack(sequence, ones, PARETO, asked=asked) == ({}, 0, "exhausted", False)
+    assert attack(sequence, ones, PARETO, asked=asked) == ({}, 0, "exhausted", False, "")
     assert asked == []
 
 

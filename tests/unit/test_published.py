@@ -286,7 +286,7 @@ def test_without_one_answer_nothing_is_found():
     next(steps)
     with pytest.raises(StopIteration) as end:
         steps.send(answers(np.zeros(0), exhausted=True))
-    assert end.value.value == ({}, 0, "query_budget", False)
+    assert end.value.value == ({}, 0, "query_budget", False, "")
 
 
 @pytest.mark.parametrize(

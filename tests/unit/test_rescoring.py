@@ -40,6 +40,7 @@ def shard(*adversaries, **changes):
             "n_queries_unique": 20,
             "n_gradients": 0,
             "stop_reason": "patience",
+            "pruned": "cut",
         }
         | changes
         for i, adversarial in enumerate(adversaries)
@@ -81,7 +82,7 @@ def test_probabilities_and_margins_are_those_of_the_strings():
     assert row["p_true_before"] == pytest.approx(sigmoid(2.0))
     assert row["p_true_after"] == pytest.approx(sigmoid(0.5))
     assert row["confidence_drop"] == pytest.approx(sigmoid(2.0) - sigmoid(0.5))
-    assert (row["n_edits"], row["n_edits_before_pruning"]) == (2, 9)
+    assert (row["n_edits"], row["n_edits_before_pruning"], row["pruned"]) == (2, 9, "cut")
     assert (row["n_queries"], row["n_queries_unique"], row["stop_reason"]) == (30, 20, "patience")
 
 

@@ -173,6 +173,7 @@ def test_a_readme_without_the_block_is_an_error(project: Path) -> None:
         ("12610", {"digits": 0}, "12,610"),
         ("0", {"digits": 0}, "0"),
         ("", {}, "–"),
+        ("inf", {"digits": 1}, "more than tried"),
     ],
 )
 def test_numbers_are_formatted(cell: str, form: dict[str, Any], text: str) -> None:

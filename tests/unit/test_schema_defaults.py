@@ -45,7 +45,7 @@ def test_defaults_are_filled_into_missing_sections_and_catalogue_entries(filled)
         "encoders": ["cnn"],
         "name": "main",
         "seeds": [0, 1, 2],
-        "attacks": ["genetic", "greedy", "random"],
+        "attacks": ["genetic", "greedy", "gradient", "random", "transfer"],
         "defences": [],
         "datasets": [],
         "models": [],

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
@@ -61,6 +63,27 @@ def test_wilson_reproduces_a_published_reference_value() -> None:
 
 def test_wilson_without_trials_is_the_whole_unit_interval() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0.5, 0.9999))
+def test_wilsons_ends_lie_in_the_unit_interval_with_the_rate_between_them(
+    n: int, share: float, level: float
+) -> None:
+    for successes in (0, n, round(share * n), share * n):
+        low, high = wilson_interval(successes, n, level)
+
+        assert 0 <= low <= successes / n <= high <= 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=60))
+def test_clustered_ends_lie_in_the_unit_interval(trials: list[tuple[bool, int]]) -> None:
+    outcomes, clusters = zip(*trials, strict=True)
+
+    low, high = clustered_wilson_interval(outcomes, clusters)
+
+    assert 0 <= low <= high <= 1
+    assert low == 0 if not any(outcomes) else low > 0
+    assert high == 1 if all(outcomes) else high < 1
 
 
 @pytest.mark.parametrize(

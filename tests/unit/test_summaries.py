@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refusal
 from toy_tables import attack_row, flip, skipped
 
+from genosiege import files
 from genosiege.errors import InputError
-from genosiege.sequence import positions, summaries
+from genosiege.sequence import positions, results, summaries
 from genosiege.sequence.results import AttackResult
+from genosiege.sequence.warning_signs import warnings_table, with_codes
 from genosiege.statistics import wilson_interval
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
@@ -45,6 +48,16 @@ def test_attack_summary_of_one_attack_seed(one_attack_seed: AttackResult) -> Non
     assert row["mean_confidence_drop_low"] < 1.3 / 3 < row["mean_confidence_drop_high"]
     assert row["flips_lost_on_rescoring"] == 2
     assert row[["stop_success", "stop_patience", "stop_exhausted"]].tolist() == [2, 1, 0]
+
+
+def test_runs_whose_pruning_was_cut_short_are_counted_last() -> None:
+    rows = [flip("a", 4, pruned="cut"), flip("b", 4), flip("c", 12, pruned="cut"), skipped("d")]
+    attacks = summaries.attacks_table([result(rows), result([attack_row("a")], seed=1)])
+
+    table = with_codes(attacks, warnings_table([], {}))
+
+    assert table["n_pruning_cut"].tolist() == [2, 0]
+    assert list(table)[-2:] == ["warnings", "n_pruning_cut"]
 
 
 def test_each_attack_seed_counts_and_the_interval_does_not_shrink() -> None:
@@ -143,6 +156,12 @@ def metrics(seed: int, accuracy: float) -> dict[str, Any]:
         "mean_margin": 1.5,
         "saturation": 0.25,
         "parameters": {"trainable": 10, "frozen": 90, "total": 100},
+        "confusion_matrix": [[40, 10], [10, 40]],
+        "mcc_interval": {"low": 0.44, "high": 0.75},
+        "n_predicted_classes": 2,
+        "majority_share": 0.5,
+        "better_than_chance": True,
+        "input_check": "passed",
     }
 
 
@@ -152,6 +171,24 @@ def test_baseline_table_sorts_models_and_adds_wilson_intervals() -> None:
     assert table["seed"].tolist() == [0, 1]
     assert table["accuracy_low"].iloc[0] == pytest.approx(wilson_interval(80, 100).low)
     assert table["parameters_frozen"].tolist() == [90, 90]
+    added = ["mcc_low", "mcc_high", "n_predicted_classes", "majority_share"]
+    assert list(table)[-6:] == [*added, "better_than_chance", "input_check"]
+    assert table.iloc[0, -6:].tolist() == [0.44, 0.75, 2, 0.5, True, "passed"]
+
+
+@pytest.mark.parametrize("lacking", ["mcc_interval", "input_check", "accuracy"])
+def test_metrics_of_another_version_are_refused_by_file_and_name(
+    lacking: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "metrics.json")
+    known = metrics(0, 0.8)
+    files.write_json(known, path)
+    assert results.read_metrics(path) == known
+
+    files.write_json({name: value for name, value in known.items() if name != lacking}, path)
+
+    message = refusal(results.read_metrics, path)
+    assert message == f"{path}: {lacking} is missing; make this file again."
 
 
 CARD = {

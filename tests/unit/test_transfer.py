@@ -98,6 +98,7 @@ def test_the_target_is_asked_about_the_strings_of_the_source(sources: list[Attac
         assert other[of].to_numpy() == pytest.approx(by_hand, abs=1e-4)
     assert (other["source_flipped"] == sources[1].rows["success_flip"]).all()
     assert (other["source_correct"] == sources[1].rows["correct_before"]).all()
+    assert (other["n_edits"] == sources[1].rows["n_edits"]).all()
     expected = (other["margin_before"] >= 0) & (other["margin_after"] < 0)
     assert (other["flipped"] == expected).all()
     # Unrelated models: what fools one seldom fools the other, but sometimes it does.

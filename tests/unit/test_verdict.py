@@ -1,6 +1,5 @@
-"""Verdicts on defences: each branch by hand, and every number recomputed with plain loops."""
+"""The tables of verdicts: every number recomputed with plain loops."""
 
-import itertools
 import math
 import random
 import statistics
@@ -14,167 +13,29 @@ import pytest
 from pandas.testing import assert_frame_equal
 from refusals import refusal
 from scipy.stats import wilcoxon
-from toy_rounds import PLACE, last_rounds, outcomes_of, random_defence
+from toy_rounds import (
+    BETTER,
+    PLACE,
+    TERMS,
+    UNCHANGED,
+    fates,
+    last_rounds,
+    outcomes_of,
+    random_defence,
+    verdicts,
+)
 
 from genosiege.comparisons import mcnemar
-from genosiege.sequence import changes, rounds
+from genosiege.sequence import rounds
 from genosiege.sequence.outcomes import outcomes_table
 from genosiege.sequence.rounds import rounds_table
-from genosiege.sequence.verdict import defence_attacks_table, judge, verdict_table
-from genosiege.statistics import Interval, wilson_interval
+from genosiege.sequence.verdict import defence_attacks_table, verdict_table
+from genosiege.statistics import wilson_interval
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTIONS = REPOSITORY / "workflow" / "report"
-UNCHANGED = [("RR", 100), ("FF", 300), ("WW", 100)]
-BETTER = [("RR", 100), ("FR", 60), ("FF", 240), ("WW", 100)]
-WORSE = [("RR", 40), ("RF", 60), ("FF", 300), ("WW", 100)]
-Fates = dict[str, list[tuple[str, int]]]
-
-
-def fates(worst: Any = UNCHANGED, own: Any = UNCHANGED, replay: Any = UNCHANGED) -> Fates:
-    return {"worst_case": worst, "black_box": own, "replay": replay}
-
-
-def verdicts(*found: pd.DataFrame, **rounds_of: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    names = [rows["defence"].iloc[0] for rows in found]
-    told = pd.concat([rounds_of.get(name, last_rounds(name)) for name in names])
-    table = verdict_table(told, pd.concat(found))
-    return {row["defence"]: row for row in table.to_dict("records")}
-
-
-def one_verdict(under: Fates, n_clean: tuple[int, int] = (400, 400), **of: Any) -> tuple[str, str]:
-    """Judge a defence that stands alone; give verdict and note."""
-    row = verdicts(outcomes_of("d", under, n_clean), **of)["d"]
-    return row["verdict"], row["note"]
-
-
-# Branches -----------------------------------------------------------------------------
-
-
-def test_a_defence_that_withstands_more_and_keeps_its_accuracy_is_a_gain() -> None:
-    assert one_verdict(fates(BETTER, BETTER, BETTER)) == ("robust gain", "")
-    assert one_verdict(fates(BETTER, BETTER, BETTER), (400, 402)) == ("robust gain", "")
-
-
-def test_a_gain_that_costs_clean_accuracy_is_none() -> None:
-    assert one_verdict(fates(BETTER, BETTER, BETTER), (400, 390)) == (
-        "no difference shown",
-        "gain paid with clean accuracy",
-    )
-
-
-def test_a_gain_that_old_adversaries_do_not_notice_says_so() -> None:
-    verdict, note = one_verdict(fates(BETTER, BETTER, UNCHANGED))
-
-    assert (verdict, note) == ("robust gain", "flips by transferred adversaries do not fall")
-
-
-@pytest.mark.parametrize(
-    "under",
-    [fates(UNCHANGED, BETTER, UNCHANGED), fates(UNCHANGED, BETTER, BETTER)],
-    ids=["neither", "old adversaries only"],
-)
-def test_own_flips_that_fall_alone_are_masking(under: Fates) -> None:
-    assert one_verdict(under)[0] == "masking"
-
-
-def test_transferred_flips_that_do_not_fall_are_masking_where_clean_accuracy_paid() -> None:
-    under = fates(BETTER, BETTER, UNCHANGED)
-
-    assert one_verdict(under, (400, 390)) == ("masking", "gain paid with clean accuracy")
-
-
-def test_nothing_that_changes_is_no_difference() -> None:
-    assert one_verdict(fates()) == ("no difference shown", "")
-    assert one_verdict(fates(own=WORSE)) == ("no difference shown", "")
-
-
-def test_what_falls_is_said() -> None:
-    assert one_verdict(fates(WORSE, WORSE, UNCHANGED)) == (
-        "no difference shown",
-        "robust accuracy fell",
-    )
-    assert one_verdict(fates(), (400, 380)) == ("no difference shown", "clean accuracy fell")
-
-
-def test_flips_fall_by_forgetting_what_was_right_is_no_masking() -> None:
-    # The flipped ones are misclassified now: among what both are right about nothing changed.
-    lost = [("RR", 100), ("FW", 60), ("FF", 240), ("WW", 100)]
-
-    row = verdicts(outcomes_of("d", fates(lost, lost, lost)))["d"]
-
-    assert (row["delta_flip_rate"], row["delta_black_box_flip_rate"]) == (0, 0)
-    assert (row["n_both_correct"], row["verdict"]) == (340, "no difference shown")
-
-
-def test_without_a_suite_a_missing_worst_case_proves_nothing() -> None:
-    under = {"black_box": BETTER, "replay": BETTER}
-    row = verdicts(outcomes_of("d", under))["d"]
-
-    assert (row["verdict"], row["note"]) == ("no difference shown", "no attack of a suite was run")
-    missing = ["robust_accuracy_baseline", "delta_robust_accuracy", "delta_robust_accuracy_p",
-               "delta_flip_rate_low", "delta_median_edits", "delta_median_edits_p"]  # fmt: skip
-    assert all(math.isnan(row[name]) for name in missing)
-    assert (row["n_sequences"], row["n_both_correct"]) == (0, 0)
-    # That of old adversaries is evidence all the same.
-    assert one_verdict({"black_box": BETTER, "replay": UNCHANGED})[0] == "masking"
-
-
-def test_rounds_that_did_nothing_are_told() -> None:
-    stopped = one_verdict(fates(), d=last_rounds("d", 0))
-    assert stopped == ("no difference shown", "no round was run")
-
-    some, all_kept = last_rounds("d", 3, kept=[2]), last_rounds("d", 2, kept=[1, 2])
-    assert one_verdict(fates(), d=some)[1] == "1 of 3 rounds kept the model: no adversaries"
-    assert one_verdict(fates(), d=all_kept)[1] == "all rounds kept the model: no adversaries"
-
-
-def test_a_leak_is_marked() -> None:
-    found = outcomes_of("d", fates(BETTER, BETTER, BETTER))
-    found.loc[found["id"] == "test:3", "trained_on"] = True
-    told = last_rounds("d", adversary_source="test")
-
-    row = verdicts(found, d=told)["d"]
-
-    assert (row["adversary_source"], row["verdict"]) == ("test", "robust gain")
-    assert row["note"] == "trained on sequences it is tested on"
-
-
-def test_an_interval_that_the_exact_test_does_not_confirm_is_told() -> None:
-    # Five sequences gained of 500: p = 0.0625.
-    few = [("RR", 100), ("FR", 5), ("FF", 295), ("WW", 100)]
-    row = verdicts(outcomes_of("d", fates(few, few, few)))["d"]
-
-    assert row["delta_robust_accuracy_p"] == 0.0625 and row["delta_robust_accuracy_low"] > 0
-    assert "the exact test does not confirm the interval" in row["note"]
-
-
-def change(low: float, high: float) -> changes.Change:
-    return changes.Change((low + high) / 2, Interval(low, high), 0.5)
-
-
-UP, DOWN, FLAT = change(0.01, 0.1), change(-0.1, -0.01), change(-0.1, 0.1)
-
-
-def test_the_rule_in_all_its_cases() -> None:
-    known, unknown = [UP, DOWN, FLAT], [UP, DOWN, FLAT, changes.UNKNOWN]
-    cases = itertools.product(unknown, [-0.02, -0.01, -0.0099, 0.01], known, unknown, unknown)
-    for robust, clean_low, own, worst, transferred in cases:
-        found = {
-            "robust_accuracy": robust,
-            "clean_accuracy": change(clean_low, 0.02),
-            "flip_rate": worst,
-            "black_box_flip_rate": own,
-            "transferred_flip_rate": transferred,
-        }
-
-        if robust is UP and clean_low in (-0.0099, 0.01):
-            expected = "robust gain"
-        elif own is DOWN and {worst, transferred} & {UP, FLAT}:
-            expected = "masking"
-        else:
-            expected = "no difference shown"
-        assert judge(found) == expected
+MANY = TERMS._replace(edits=10)
+"""Judged at more edits than most of these sequences need."""
 
 
 # Families -----------------------------------------------------------------------------
@@ -217,14 +78,35 @@ def random_family(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]
     return pd.concat(told), pd.concat(found)
 
 
+def lost(row: Mapping[str, Any], when: str) -> bool:
+    return row[f"flipped_{when}"] and row[f"n_edits_{when}"] <= TERMS.edits
+
+
 def robust(row: Mapping[str, Any], when: str) -> bool:
-    return row[f"correct_{when}"] and not row[f"flipped_{when}"]
+    return row[f"correct_{when}"] and not lost(row, when)
 
 
 def flipped(row: Mapping[str, Any], when: str) -> bool | None:
     if row["attacked"] and row["correct_before"] and row["correct_after"]:
-        return row[f"flipped_{when}"]
+        return lost(row, when)
     return None
+
+
+def gaps(rows: list[dict[str, Any]], attacks: Callable[[str], bool]) -> list[float]:
+    """Collect how much more either model gained on each sequence under the own attack."""
+    found = []
+    for own in [row for row in rows if row["attack"] == "black_box"]:
+        others = [
+            row for row in rows
+            if row["id"] == own["id"] and attacks(row["attack"]) and row["attacked"]
+            and row["sample"] == row["task"]
+        ]  # fmt: skip
+        if others:
+            after, before = (
+                all(robust(row, when) for row in others) for when in ("after", "before")
+            )
+            found.append((robust(own, "after") - robust(own, "before")) - (after - before))
+    return found
 
 
 Asked = Callable[[Mapping[str, Any], str], bool | None]
@@ -252,11 +134,33 @@ MEASURES: dict[str, tuple[Callable[[str], bool], Asked]] = {
 }
 
 
+def check_gaps(table: dict[str, dict[str, Any]], rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Compare what the own attack gains beyond the others: mean, adjusted p, rough interval."""
+    for measure, attacks in (
+        ("own_minus_worst", MEASURES["robust_accuracy"][0]),
+        ("own_minus_transferred", MEASURES["transferred_flip_rate"][0]),
+    ):
+        each = {name: gaps(found, attacks) for name, found in rows.items()}
+        p_values = {
+            name: wilcoxon(found, zero_method="pratt").pvalue if any(found) else 1.0
+            for name, found in each.items()
+        }
+        p_adjusted, _ = adjusted(p_values)
+        for name, found in each.items():
+            row = table[name]
+            assert row[f"delta_{measure}"] == pytest.approx(np.mean(found))
+            assert row[f"delta_{measure}_p"] == pytest.approx(p_adjusted[name])
+            spread = 2 * np.std(found) / math.sqrt(len(found))
+            for end, side in (("low", -1), ("high", 1)):
+                expected = np.mean(found) + side * spread
+                assert row[f"delta_{measure}_{end}"] == pytest.approx(expected, abs=spread + 1e-9)
+
+
 @pytest.mark.parametrize("draw", range(8))
 def test_every_rate_agrees_with_plain_loops_on_random_families(draw: int) -> None:
     told, found = random_family(np.random.default_rng(draw))
 
-    table = {row["defence"]: row for row in verdict_table(told, found).to_dict("records")}
+    table = {row["defence"]: row for row in verdict_table(told, found, TERMS).to_dict("records")}
 
     by_defence = {name: rows.to_dict("records") for name, rows in found.groupby("defence")}
     assert set(table) == set(by_defence)
@@ -265,9 +169,9 @@ def test_every_rate_agrees_with_plain_loops_on_random_families(draw: int) -> Non
         p_values = {}
         for name, pair in pairs.items():
             gained = sum(after and not before for before, after in pair.values())
-            lost = sum(before and not after for before, after in pair.values())
-            p_values[name] = exact_p(gained, lost)
-            assert table[name][f"delta_{measure}"] == pytest.approx((gained - lost) / len(pair))
+            fewer = sum(before and not after for before, after in pair.values())
+            p_values[name] = exact_p(gained, fewer)
+            assert table[name][f"delta_{measure}"] == pytest.approx((gained - fewer) / len(pair))
         p_adjusted, levels = adjusted(p_values)
         for name, pair in pairs.items():
             row = table[name]
@@ -278,6 +182,7 @@ def test_every_rate_agrees_with_plain_loops_on_random_families(draw: int) -> Non
             ).interval
             ends = (row[f"delta_{measure}_low"], row[f"delta_{measure}_high"])
             assert ends == pytest.approx(bounds)
+    check_gaps(table, by_defence)
     for name, row in table.items():
         clean = paired(by_defence[name], *MEASURES["clean_accuracy"]).values()
         withstood = paired(by_defence[name], *MEASURES["robust_accuracy"]).values()
@@ -298,7 +203,7 @@ def test_the_order_of_rows_and_defences_changes_nothing(draw: int) -> None:
     mixed_up = [table.iloc[rng.permutation(len(table))] for table in (told, found)]
 
     for make in (verdict_table, defence_attacks_table):
-        assert_frame_equal(make(*mixed_up), make(told, found), check_exact=True)
+        assert_frame_equal(make(*mixed_up, TERMS), make(told, found, TERMS), check_exact=True)
 
 
 def test_equal_defences_get_the_same_answer_in_either_order() -> None:
@@ -316,7 +221,7 @@ def test_a_family_is_the_defences_of_one_model() -> None:
     told = pd.concat([last_rounds("d"), last_rounds("d", seed=1), last_rounds("e", seed=1)])
     others = [one.assign(seed=1), outcomes_of("e", fates()).assign(seed=1)]
 
-    table = verdict_table(told, pd.concat([one, *others])).set_index(["seed", "defence"])
+    table = verdict_table(told, pd.concat([one, *others]), TERMS).set_index(["seed", "defence"])
 
     p = table["delta_robust_accuracy_p"]
     assert p[0, "d"] == exact_p(60, 0)
@@ -327,16 +232,18 @@ def test_defences_stand_in_the_order_asked_for() -> None:
     told = pd.concat([last_rounds(name) for name in "abc"])
     found = pd.concat([outcomes_of(name, fates()) for name in "abc"])
 
-    table = verdict_table(told, found, ["c", "a"])
+    table = verdict_table(told, found, TERMS, ["c", "a"])
 
     assert table["defence"].tolist() == ["c", "a", "b"]
-    assert_frame_equal(table.sort_values("defence", ignore_index=True), verdict_table(told, found))
+    assert_frame_equal(
+        table.sort_values("defence", ignore_index=True), verdict_table(told, found, TERMS)
+    )
 
 
 def test_rounds_without_outcomes_are_refused() -> None:
     told = pd.concat([last_rounds("d"), last_rounds("e")])
 
-    message = refusal(verdict_table, told, outcomes_of("d", fates()))
+    message = refusal(verdict_table, told, outcomes_of("d", fates()), TERMS)
 
     assert "promoters, cnn, seed 0, e: its rounds or its outcomes are missing" in message
 
@@ -347,7 +254,7 @@ def test_rounds_without_outcomes_are_refused() -> None:
 def test_median_edits_are_of_what_each_model_loses() -> None:
     edits = [("24", 20), ("35", 20), ("2R", 10), ("R9", 5), ("RR", 10), ("WW", 5)]
 
-    row = verdicts(outcomes_of("d", fates(edits)))["d"]
+    row = verdicts(outcomes_of("d", fates(edits)), terms=MANY)["d"]
 
     # Before 30 × 2 and 20 × 3; after 20 × 4, 20 × 5 and 5 × 9.
     assert row["delta_median_edits"] == 5 - 2
@@ -368,7 +275,7 @@ def test_interval_of_the_edits_is_a_paired_bootstrap() -> None:
             - statistics.median(before for before, _ in drawn)
         )
 
-    row = verdicts(found)["d"]
+    row = verdicts(found, terms=MANY)["d"]
 
     expected = np.quantile(shifts, [0.025, 0.975])
     ends = (row["delta_median_edits_low"], row["delta_median_edits_high"])
@@ -387,7 +294,7 @@ def test_intervals_of_the_edits_have_the_levels_of_their_family() -> None:
         worst = found["attack"] == "worst_case"
         found.loc[worst, "n_edits_before"], found.loc[worst, "n_edits_after"] = before, after
 
-    table = verdicts(*both)
+    table = verdicts(*both, terms=MANY)
 
     for name, level in (("one", 0.975), ("other", 0.95)):
         row = table[name]
@@ -469,7 +376,7 @@ def test_each_attack_is_compared_within_its_own_family() -> None:
     one, other = outcomes_of("one", under), outcomes_of("other", fates())
     told = pd.concat([last_rounds("one"), last_rounds("other")])
 
-    table = defence_attacks_table(told, pd.concat([one, other]))
+    table = defence_attacks_table(told, pd.concat([one, other]), TERMS)
 
     assert table[["defence", "attack"]].to_numpy().tolist() == [
         ["one", "black_box"], ["one", "certify"], ["one", "replay"], ["one", "worst_case"],
@@ -493,7 +400,7 @@ def test_what_a_source_got_wrong_counts_for_robustness_but_not_for_flips() -> No
     ours = found["attack"] == "transfer:t:promoters/hf"
     found.loc[ours & (found["id"] == "test:3"), "attacked"] = False
 
-    table = defence_attacks_table(last_rounds("d"), found).set_index("attack")
+    table = defence_attacks_table(last_rounds("d"), found, TERMS).set_index("attack")
 
     row = table.loc["transfer:t:promoters/hf"]
     assert (row["robust_accuracy_last"], row["n_sequences"]) == (0.5, 4)
@@ -505,8 +412,8 @@ def test_what_a_source_got_wrong_counts_for_robustness_but_not_for_flips() -> No
 
 @pytest.mark.parametrize("make", [verdict_table, defence_attacks_table])
 def test_the_caption_defines_every_column_and_an_empty_table_has_them(make) -> None:
-    full = make(last_rounds("d"), outcomes_of("d", fates()))
-    empty = make(rounds.read([]), outcomes_of("d", fates())[:0])
+    full = make(last_rounds("d"), outcomes_of("d", fates()), TERMS)
+    empty = make(rounds.read([]), outcomes_of("d", fates())[:0], TERMS)
 
     caption = (CAPTIONS / f"{make.__name__.removesuffix('_table')}.rst").read_text()
     assert not [column for column in full if f"``{column}``" not in caption]

@@ -1,6 +1,8 @@
 """Warnings fire on what is fishy, and only then."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,10 @@ import pytest
 from scipy.stats import binomtest
 from toy_tables import attack, attack_row, flip, skipped
 
+from genosiege.input_checks import PHRASES
 from genosiege.sequence import summaries
-from genosiege.sequence.results import AttackResult
+from genosiege.sequence.metrics import classification_metrics
+from genosiege.sequence.results import MODEL, AttackResult
 from genosiege.sequence.warning_signs import COLUMNS, warnings_table, with_codes
 
 CAPTION = Path(__file__).parents[2] / "workflow" / "report" / "warnings.rst"
@@ -200,6 +204,61 @@ def test_runs_that_ended_otherwise_or_succeeded_or_cannot_converge_are_fine() ->
     assert codes(ended("random", "query_budget", 100)) == []
     late = [flip(str(i), 1, stop_reason="query_budget") for i in range(20)]
     assert codes(attack("genetic", late)) == []
+
+
+# The model itself ---------------------------------------------------------------------
+
+
+def measured(labels: list[int], predicted: list[int], seed: int = 0) -> dict[str, Any]:
+    """Give the content of a `metrics.json` of these answers."""
+    found = classification_metrics(np.eye(3)[predicted] * 2.0, np.array(labels))
+    return dict(zip(MODEL, ("promoters", "cnn", seed, "baseline"), strict=True)) | asdict(found)
+
+
+SWAPPED = measured([0, 1, 2] * 30, [1, 2, 0] * 30)
+CONSTANT = measured([0, 1, 2, 1] * 100, [1] * 400, seed=1)
+COIN = measured([0, 0, 1, 1] * 10, [0, 1, 0, 1] * 10, seed=2)
+GOOD = measured([0, 1, 2] * 30, [0, 1, 2] * 30, seed=3)
+
+
+def test_a_model_that_knows_nothing_is_told_with_its_numbers() -> None:
+    attacks = [flipping("genetic", range(5)), flipping("greedy", range(0), search_flips_lost=1)]
+    alone = warnings_table(attacks, KINDS)
+
+    table = warnings_table(attacks, KINDS, [GOOD, COIN, CONSTANT, SWAPPED])
+
+    # What is said of attacks stays where it was.
+    assert table.iloc[: len(alone)].equals(alone)
+    swapped, constant, coin = table.iloc[len(alone) :].to_dict("records")
+    for row in (swapped, constant, coin):
+        assert (row["attack"], row["split"], row["stage"]) == ("", "test", "baseline")
+        assert np.isnan(row["p"])
+    assert (swapped["warning"], swapped["seed"]) == ("labels_swapped", 0)
+    assert (swapped["n"], swapped["of"], swapped["value"]) == (0, 90, -0.5)
+    for word in ("0 of 90", "would get 30", "-0.500 [-0.500, -0.500]", "labels look swapped"):
+        assert word in swapped["message"]
+    assert (constant["warning"], constant["seed"]) == ("constant_model", 1)
+    assert (constant["n"], constant["of"], constant["value"]) == (400, 400, 1.0)
+    assert constant["message"].startswith("The model gives class 1 to all 400 test sequences: ")
+    assert (coin["warning"], coin["seed"]) == ("no_better_than_majority", 2)
+    assert (coin["n"], coin["of"], coin["value"]) == (20, 40, 0.0)
+    assert "20 of 40 test sequences right" in coin["message"]
+    assert "do not call it robust" in coin["message"]
+
+
+def test_what_is_told_of_a_model_is_no_warning_about_an_attack() -> None:
+    attacks = [flipping("greedy", range(0), search_flips_lost=1, seed=1)]
+    found = warnings_table(attacks, KINDS, [CONSTANT])
+
+    table = with_codes(summaries.attacks_table(attacks), found)
+
+    assert len(found) == 2
+    assert table["warnings"].tolist() == ["flips_lost"]
+
+
+def test_the_caption_defines_every_phrase() -> None:
+    assert not [name for name in PHRASES if f"``{name}``" not in CAPTION.read_text()]
+    assert set(PHRASES) == {SWAPPED["input_check"], CONSTANT["input_check"], COIN["input_check"]}
 
 
 # Tables -------------------------------------------------------------------------------

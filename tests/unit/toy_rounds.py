@@ -8,8 +8,10 @@ import pandas as pd
 from toy_tables import attack, attack_row, certified, flip, skipped
 
 from genosiege.sequence import outcomes, rounds
+from genosiege.sequence.judging import Terms
 from genosiege.sequence.results import AttackResult, ModelResult
 from genosiege.sequence.rounds import Place
+from genosiege.sequence.verdict import verdict_table
 
 PLACE = Place("promoters", "cnn", 0, "mixed")
 OPTIONS = {
@@ -19,6 +21,15 @@ OPTIONS = {
     "adversary_source": "train",
     "rounds": 2,
 }
+TERMS = Terms(
+    5,
+    {
+        "genetic": {"kind": "genetic", "max_edits": 10, "query_budget": 400},
+        "gradient": {"kind": "gradient", "max_edits": 10, "query_budget": 400},
+        "transfer": {"kind": "transfer"},
+    },
+)
+"""A suite under which a gain counts."""
 OTHER_TASK = ("other", "cnn")
 
 
@@ -26,7 +37,7 @@ def metrics(stage: str, n_correct: int, n: int, **changes: Any) -> dict[str, Any
     """Give what of `metrics.json` is read."""
     found = {
         "stage": stage, "n": n, "accuracy": n_correct / n, "loss": 0.4, "mcc": 0.6, "ece": 0.05,
-        "mean_margin": 1.5, "saturation": 0.2,
+        "mean_margin": 1.5, "saturation": 0.2, "input_check": "passed",
     }  # fmt: skip
     return found | changes
 
@@ -45,13 +56,17 @@ def described(number: int, n_attacked: int | None, n_adversaries: int | None, **
 
 
 def asked_again(
-    rows: Sequence[tuple[str, int, bool, bool, bool]], stage: str, **changes: Any
+    rows: Sequence[tuple[str, int, bool, bool, bool]],
+    stage: str,
+    n_edits: int = 3,
+    **changes: Any,
 ) -> ModelResult:
     """Make a replay of (id, attack seed, source correct, correct, flipped)."""
     names = ["id", "attack_seed", "source_correct", "correct_before", "flipped"]
     table = pd.DataFrame(rows, columns=names).assign(
-        source_task=PLACE.task, source_encoder=PLACE.encoder, label=1, source_flipped=False
-    )
+        source_task=PLACE.task, source_encoder=PLACE.encoder, label=1, source_flipped=False,
+        n_edits=n_edits,
+    )  # fmt: skip
     return ModelResult(*PLACE[:3], stage, "genetic", table)._replace(**changes)
 
 
@@ -127,6 +142,9 @@ def random_defence(
         [metrics(stage, int(rng.integers(n, 3 * n + 1)), 3 * n) for stage in stages],
         own, training, descriptions, replays,
     )  # fmt: skip
+    reverse = None
+    if n_rounds:
+        reverse = replay_of(rng, own[-1], stages[-1], place)
     made = {}
     for stage, found in {stages[0]: own[0], stages[-1]: own[-1]}.items():
         made[stage] = (
@@ -147,6 +165,8 @@ def random_defence(
         certificates=list(certificates),
         transfers=[found for of_stage in transfers for found in of_stage],
         descriptions=descriptions,
+        reverse=reverse,
+        transfers_count=True,
     )
     return told, measured, tested
 
@@ -179,14 +199,15 @@ def exact(rng: np.random.Generator, result: AttackResult, place: Place) -> Model
 def replay_of(
     rng: np.random.Generator, baseline: AttackResult, stage: str, place: Place
 ) -> ModelResult:
-    """Draw what a hardened model says of a baseline's adversaries."""
+    """Draw what one model says of another's adversaries."""
     right = {name: rng.random() < 0.8 for name in knows(baseline)}
     rows = [
         (row["id"], row["attack_seed"], row["correct_before"], right[row["id"]],
          right[row["id"]] and row["correct_before"] and bool(rng.random() < 0.4))
         for row in baseline.rows.to_dict("records")
     ]  # fmt: skip
-    return asked_again(rows, stage, task=place.task, encoder=place.encoder, seed=place.seed)
+    found = asked_again(rows, stage, task=place.task, encoder=place.encoder, seed=place.seed)
+    return found._replace(rows=found.rows.assign(n_edits=baseline.rows["n_edits"].to_numpy()))
 
 
 def transfer(
@@ -288,7 +309,7 @@ def last_rounds(defence: str, last: int = 2, kept: Sequence[int] = (), **changes
             "kind": "mixed", "round": number, "stage": place.stage(number),
             "is_last": number == last, "stop_reason": "all" if number == last else "",
             "adversary_source": "train", "attack": "genetic", "kept": number in kept,
-            "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9,
+            "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "input_check": "passed",
         }
         | changes
         for number in range(last + 1)
@@ -298,3 +319,27 @@ def last_rounds(defence: str, last: int = 2, kept: Sequence[int] = (), **changes
         if column not in table:
             table[column] = "" if kind == "object" else pd.NA if kind == "Int64" else np.nan
     return table[list(rounds.COLUMNS)].astype(rounds.COLUMNS)
+
+
+UNCHANGED = [("RR", 100), ("FF", 300), ("WW", 100)]
+BETTER = [("RR", 100), ("FR", 60), ("FF", 240), ("WW", 100)]
+BEST = [("RR", 100), ("FR", 120), ("FF", 180), ("WW", 100)]
+WORSE = [("RR", 40), ("RF", 60), ("FF", 300), ("WW", 100)]
+"""What 500 sequences went through, see `outcomes_of`."""
+
+Fates = dict[str, list[tuple[str, int]]]
+
+
+def fates(worst: Any = UNCHANGED, own: Any = UNCHANGED, replay: Any = UNCHANGED) -> Fates:
+    """Put what the worst case, the own attack and old adversaries did together."""
+    return {"worst_case": worst, "black_box": own, "replay": replay}
+
+
+def verdicts(
+    *found: pd.DataFrame, terms: Terms = TERMS, **rounds_of: pd.DataFrame
+) -> dict[str, dict[str, Any]]:
+    """Judge defences; give their rows by name."""
+    names = [rows["defence"].iloc[0] for rows in found]
+    told = pd.concat([rounds_of.get(name, last_rounds(name)) for name in names])
+    table = verdict_table(told, pd.concat(found), terms)
+    return {row["defence"]: row for row in table.to_dict("records")}

@@ -33,6 +33,7 @@ def attack_row(name: str, attack_seed: int = 0, **changes: Any) -> dict[str, Any
         "n_queries": 100,
         "n_queries_unique": 80,
         "stop_reason": "patience",
+        "pruned": "",
     }
     return row | changes
 
@@ -52,6 +53,7 @@ def flip(name: str, n_edits: int, attack_seed: int = 0, **changes: Any) -> dict[
         "n_queries": 20,
         "n_queries_unique": 10,
         "stop_reason": "success",
+        "pruned": "complete" if n_edits > 1 else "",
     }
     return attack_row(name, attack_seed, **(found | changes))
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from calling import run_workflow
 from endings import assert_one_line, files_in, half_written
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
+
+from genosiege import files
 
 GOOD = "sequence,label\n" + "ACGTTGCAACGT,0\nTTTTGGGGCCAA,1\n" * 4
 FOLDER = "resources/encoders/mine"
@@ -168,3 +170,41 @@ def test_a_damaged_model_of_ours_is_named_and_not_measured(folder):
         assert_one_line(run, f"{MODEL}: ")
         assert files_in(folder / "results/main/sequence") == before
         assert_nothing_made(folder, metrics)
+
+
+# The folders of their logs.
+ASKING = ("evaluate", "attack", "certify", "latent_attack", "evade_sequence_detectors")
+
+
+def break_answers(model: Path) -> None:
+    """Put NaN in place of a model's last weights, and its right digest beside them."""
+    weights = load_file(model)
+    last = max(name for name in weights if name.startswith("head."))
+    weights[last] = np.full_like(weights[last], np.nan)
+    save_file(weights, model)
+    beside = model.with_name("model.json")
+    files.write_json(files.read_json(beside) | {"weights_sha256": files.sha256(model)}, beside)
+
+
+def test_a_model_without_finite_answers_stops_every_job_and_no_table_is_made(folder):
+    overlay = config()
+    overlay["run"]["attacks"] = ["greedy", "latent_fgsm"]
+    run_workflow(folder, overlay, MODEL, check=True)
+    break_answers(folder / MODEL)
+
+    run = run_workflow(folder, overlay, "--keep-going")
+
+    output = run.stdout + run.stderr
+    assert run.returncode != 0, output
+    assert "Traceback" not in output, output
+    said = [line for line in output.splitlines() if line.startswith("Error:")]
+    # As many as there are jobs that ask it, and nothing of others.
+    assert len(said) == len(ASKING), output
+    for line in said:
+        assert line.startswith(f"Error: {MODEL}: its answer to sequence "), output
+        assert " is not finite: " in line
+    for job in ASKING:
+        logs = [path.read_text() for path in (folder / "results/main/logs" / job).rglob("*.log")]
+        assert [log.count("Error: ") for log in logs] == [1], job
+    assert list((folder / "results/main/tables").glob("*.csv")) == []
+    assert half_written(folder) == []

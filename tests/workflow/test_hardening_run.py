@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 
 from genosiege import files
 from genosiege.data import simulate
+from genosiege.sequence.judging import VERDICTS
 
 NAME = "hardened"
 ROUNDS = 3
@@ -42,6 +43,7 @@ CONFIG["tasks"] = {
 }
 CONFIG["hardening"] = {
     "rounds": ROUNDS,
+    "suite": ["genetic", "transfer"],
     "train_attack_samples": 16,
     "examples_per_round": 8,
     "epochs": 8,
@@ -130,6 +132,8 @@ def later_rounds(
     n_attacks = n_adversarial * (last - first)
     jobs = {"harden": n, "evaluate": n, "replay": n, "rescore": n + n_attacks}
     jobs["attack_shard"] = n * TEST_SHARDS + n_attacks * TRAIN_SHARDS
+    # Of the last rounds alone.
+    jobs |= {"transfer": n_defences, "reverse_replay": n_defences}
     return jobs | {"gather_rounds": n_defences, **REPORT}
 
 
@@ -206,7 +210,9 @@ def test_tables_and_figures_show_every_round(checkout):
     assert set(rounds.index) == set(DEFENCES)
     assert all(found == list(range(ROUNDS + 1)) for found in rounds)
     assert set(verdict["last_round"]) == {ROUNDS}
-    assert set(verdict["verdict"]) <= {"robust gain", "masking", "no difference shown"}
+    assert set(verdict["verdict"]) <= set(VERDICTS)
+    assert set(verdict["suite"]) == {"genetic;transfer"}
+    assert (set(verdict["edits"]), set(verdict["family_size"])) == ({5}, {len(DEFENCES)})
     assert (hardening["adversary_source"] == "train").all()
     steps = hardening[hardening["round"] > 0]["n_steps"]
     assert set(steps) == {8 * 2}
@@ -223,6 +229,31 @@ def test_tables_and_figures_show_every_round(checkout):
     assert (times.loc[times["round"] > 0, "harden_s"] > 0).all()
     for name in ("hardening_summary", "model_robustness", "training_progress"):
         assert (folder / f"figures/{name}.svg").is_file()
+
+
+def test_the_worst_case_of_a_verdict_is_all_that_was_tried_within_its_budget(checkout):
+    verdict = pd.read_csv(results(checkout) / "tables/verdict.csv").set_index("defence")
+    for defence in DEFENCES:
+        last = model(checkout) / f"{defence}/round{ROUNDS}"
+        stages = {"baseline": model(checkout) / "baseline", "last": last}
+        own = {end: pd.read_parquet(stage / "attacks/genetic/test.parquet")
+               for end, stage in stages.items()}  # fmt: skip
+        asked = {
+            "baseline": pd.read_parquet(last / "reverse_replay/genetic.parquet"),
+            "last": pd.read_parquet(last / "replay/genetic.parquet"),
+        }
+        for end, rows in own.items():
+            right = set(rows.loc[rows["correct_before"], "id"])
+            lost = set(rows.loc[rows["success_flip"] & (rows["n_edits"] <= 5), "id"])
+            again = asked[end]
+            lost |= set(again.loc[again["flipped"] & (again["n_edits"] <= 5), "id"])
+            robust = len(right - lost) / tiny.ATTACKED
+            assert verdict.loc[defence, f"robust_accuracy_{end}"] == pytest.approx(robust)
+
+
+def test_another_budget_makes_the_tables_again_and_no_attack(plan):
+    expected = dict.fromkeys(("make_hardening_tables", "draw_hardening", *tiny.FRONT_PAGE), 1)
+    assert plan(verdict={"edits": 4}) == expected
 
 
 def test_a_second_call_finds_nothing_to_do(plan):
@@ -343,7 +374,8 @@ def test_either_rule_may_stop_at_once(checkout, options, last):
     verdict = pd.read_csv(results(folder) / "tables/verdict.csv")
     assert list(verdict["last_round"]) == [last]
     if not last:
-        assert list(verdict["verdict"]) == ["no difference shown"]
+        # That of a model which is no better than chance is another.
+        assert set(verdict["verdict"]) <= {"collapsed", "no difference shown"}
         assert list(verdict["delta_robust_accuracy"]) == [0.0]
     again = run_workflow(folder, config, root=folder, check=True)
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -84,8 +84,8 @@ def module(path: str, beyond: tuple[str, ...] = (), **only: str) -> Change:
 
 # Every encoder is asked about the adversaries of all.
 OF_ALL_ENCODERS = ("transfer", "gather_rounds")
-# Every defence is shown the adversaries of the baseline.
-OF_ALL_DEFENCES = ("replay", "gather_rounds")
+# Every defence is shown the adversaries of the baseline, and the baseline those of every defence.
+OF_ALL_DEFENCES = ("replay", "reverse_replay", "gather_rounds")
 
 CHANGES = {
     "an option of one attack (`attacks/greedy`)": option("attacks/greedy/beam", 2, attack="greedy"),
@@ -124,6 +124,7 @@ CHANGES = {
     "`hardening/convergence_threshold`": option(
         "hardening/convergence_threshold", 0.5, defence=DEFENCE
     ),
+    "`verdict/edits`": option("verdict/edits", 4),
     "the source of a task (`tasks/mine/source`)": option(
         "tasks/mine/source/path", "theirs/{split}.csv"
     ),

@@ -42,6 +42,7 @@ rule tokenize_task:
         train=f"{SEQUENCE}/tokens/train.safetensors",
         dev=f"{SEQUENCE}/tokens/dev.safetensors",
         test=f"{SEQUENCE}/tokens/test.safetensors",
+        check=f"{SEQUENCE}/input_check.json",
     log:
         "<logs>/tokenize_task/{task}.{encoder}.log",
     priority: FIRST
@@ -49,10 +50,11 @@ rule tokenize_task:
         "../../envs/sequence.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=30,
     params:
         encoder=encoder_entry,
+        n_classes=setting("tasks/{task}/n_classes"),
     script:
         "../scripts/tokenize_task.py"
 
@@ -63,6 +65,9 @@ rule embed:
         train=f"{SEQUENCE}/tokens/train.safetensors",
         dev=f"{SEQUENCE}/tokens/dev.safetensors",
         test=f"{SEQUENCE}/tokens/test.safetensors",
+        train_table="<results>/data/{task}/train.parquet",
+        dev_table="<results>/data/{task}/dev.parquet",
+        test_table="<results>/data/{task}/test.parquet",
         code=code_with("embed", encoder=True),
     output:
         train=f"{SEQUENCE}/embeddings/train.safetensors",
@@ -91,6 +96,7 @@ rule embed:
 rule fine_tune:
     input:
         unpack(baseline_data),
+        check=input_check,
         encoder=encoder_files,
         code=code_with("fine_tune", encoder=True),
     output:

@@ -261,6 +261,13 @@ def caches_features(wildcards):
     return entry.get("frozen", False) and entry.get("train") != "none"
 
 
+def input_check(wildcards):
+    """Name the report that the encoder can read the task; a `cnn` reads the bases themselves."""
+    if config["encoders"][wildcards.encoder]["kind"] == "cnn":
+        return []
+    return f"{SEQUENCE}/input_check.json"
+
+
 def baseline_data(wildcards):
     """Name the splits a baseline is trained on, with their features where those are cached."""
     if config["encoders"][wildcards.encoder].get("train") == "none":

@@ -88,6 +88,32 @@ rule replay:
         "../scripts/transfer.py"
 
 
+# The other way round, so that no model is asked about more adversaries than the other.
+rule reverse_replay:
+    input:
+        model=f"{SEQUENCE}/seed{{seed}}/baseline/model.safetensors",
+        description=f"{SEQUENCE}/seed{{seed}}/baseline/model.json",
+        encoder=encoder_files,
+        attacks=[f"{ROUND}/attacks/{{attack}}/test.parquet"],
+        code=code_with("transfer", encoder=True),
+    output:
+        table=f"{ROUND}/reverse_replay/{{attack}}.parquet",
+    log:
+        "<logs>/reverse_replay/{task}.{encoder}.seed{seed}.{defence}.round{round}.{attack}.log",
+    conda:
+        "../../envs/sequence.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        encoder=encoder_entry,
+        batch_size=setting("compute/batch_size"),
+    script:
+        "../scripts/transfer.py"
+
+
 rule gather_rounds:
     input:
         unpack(rounds_of_defence),
@@ -106,5 +132,6 @@ rule gather_rounds:
         runtime=30,
     params:
         defence=defence_options,
+        transfers_count=transfers_count,
     script:
         "../scripts/gather_rounds.py"

@@ -38,6 +38,7 @@ rule make_audit_tables:
         certificates=certificates(),
         latent=latent_attacks(),
         transfer=transfers(),
+        metrics=of_baselines("metrics.json"),
         predictions=of_baselines("predictions.parquet"),
         tests=expand("<results>/data/{task}/test.parquet", task=config["run"]["tasks"]),
         code=code("make_audit_tables"),
@@ -224,6 +225,7 @@ rule make_hardening_tables:
         runtime=20,
     params:
         names=config["run"]["defences"],
+        verdict=defences.terms(config) if config["run"]["defences"] else {},
         # No input: who deletes old times wants no attack to be run again.
         benchmarks=folder_of("times"),
     script:
@@ -287,6 +289,7 @@ rule tell_findings:
         # The report knows its files by the paths they have here.
         folder=folder_of("front_page"),
         seeds=seeds_by_purpose(),
+        kinds=attack_kinds(),
     script:
         "../scripts/tell_findings.py"
 

@@ -174,13 +174,13 @@ def told_tables():
     """Name the tables that the front page tells of."""
     names = []
     if config["run"]["tasks"]:
-        names += ["data", "baseline", "worst_case", "certify"]
+        names += ["data", "baseline", "worst_case", "certify", "by_class", "warnings"]
     if config["run"]["tasks"] and config["run"]["defences"]:
         names.append("verdict")
     if config["run"]["datasets"]:
-        names += ["expression_data", "expression_models", "fimba"]
+        names += ["expression_data", "expression_models", "smallest_k"]
     if anything_detected():
-        names.append("best_detector")
+        names += ["best_detector", "adaptive"]
     return [f"<results>/tables/{name}.csv" for name in names]
 
 

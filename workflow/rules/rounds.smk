@@ -159,16 +159,27 @@ def rounds_of_defence(wildcards):
         "certificates": [],
         "transfers": [
             path
-            for attack in attacks_of("transfer")
+            for attack in dict.fromkeys(
+                [*attacks_of("transfer"), *defences.transfers(config)]
+            )
             for path in of_rounds(wildcards, ends, f"transfer/{attack}.parquet")
         ],
+        "reverse_replays": [],
         "decision": [],
     }
+    if run and defences.transfers(config):
+        path = f"reverse_replay/{known['attack']}.parquet"
+        found["reverse_replays"] = of_rounds(wildcards, ends[1:], path)
     if defences.certifies(config):
         found["certificates"] = of_rounds(wildcards, ends, "certify.parquet")
     if len(run) < known["rounds"]:
         found["decision"] = [decision(wildcards, len(run) + 1)]
     return found
+
+
+def transfers_count(wildcards):
+    """Tell whether transferred adversaries belong to the suite."""
+    return bool(defences.transfers(config))
 
 
 def suite_tables(wildcards, numbers):

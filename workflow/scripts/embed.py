@@ -10,5 +10,8 @@ with runtime.script(snakemake.log[0]):
     )
     for split in ("train", "dev", "test"):
         tokens = splits.read_tokens(snakemake.input[split])
-        features = prediction.encode(model, tokens, snakemake.params.batch_size, runtime.device())
+        ids = splits.read_split(snakemake.input[f"{split}_table"]).ids
+        features = prediction.encode(
+            model, tokens, snakemake.params.batch_size, runtime.device(), ids
+        )
         files.write_tensors({"features": features}, snakemake.output[split])

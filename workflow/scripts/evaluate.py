@@ -13,15 +13,14 @@ with runtime.script(snakemake.log[0]):
     model = encoders.load(given.model, snakemake.params.encoder, given.encoder)
     test = splits.read_split(given.test, given.get("test_features"))
     if test.features is not None:
-        logits = prediction.head_logits(model, test.features)
+        logits = prediction.head_logits(model, test.features, test.ids)
     else:
         oracle = Oracle(
             model, precision="fp32", batching="lockstep", batch_size=snakemake.params.batch_size
         )
-        logits = oracle.logits(test.sequences)
+        logits = oracle.logits(test.sequences, test.ids)
     result = metrics.classification_metrics(logits, test.labels)
-    ids = files.read_parquet(given.test)["id"]
-    predictions = metrics.predictions(ids, logits, test.labels)
+    predictions = metrics.predictions(test.ids, logits, test.labels)
     files.write_parquet(predictions, snakemake.output.predictions)
     correct = sum(row[i] for i, row in enumerate(result.confusion_matrix))
     content = {

@@ -24,6 +24,8 @@ with runtime.script(snakemake.log[0]):
         certificates=[results.read_certificate(path) for path in given.certificates],
         transfers=[results.read_transfer(path) for path in given.transfers],
         descriptions=measured.descriptions,
+        reverse=next(map(results.read_reverse_replay, given.reverse_replays), None),
+        transfers_count=snakemake.params.transfers_count,
     )
     table = rounds.rounds_table(place, snakemake.params.defence, measured)
     files.write_parquet(table, snakemake.output.rounds)

@@ -8,6 +8,7 @@ from genosiege.sequence import audit, by_class, results, vulnerable, warning_sig
 
 with runtime.script(snakemake.log[0]):
     given, kinds = snakemake.input, snakemake.params.kinds
+    metrics = [results.read_metrics(path) for path in given.metrics]
     attacks = [results.read_attack(path) for path in given.attacks]
     certificates = [results.read_certificate(path) for path in given.certificates]
     latent = [attack for path in given.latent for attack in results.read_latent(path)]
@@ -16,7 +17,7 @@ with runtime.script(snakemake.log[0]):
     tests = {Path(path).parent.name: by_class.read_relatives(path) for path in given.tests}
     tables = {
         "worst_case": worst_case.worst_case_table(attacks, certificates),
-        "warnings": warning_signs.warnings_table(attacks, kinds),
+        "warnings": warning_signs.warnings_table(attacks, kinds, metrics),
         "vulnerable": vulnerable.vulnerable_table(attacks, certificates, kinds),
         "certify": audit.certify_table(certificates),
         "transfer": audit.transfer_table(transfers),

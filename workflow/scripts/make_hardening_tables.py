@@ -3,6 +3,7 @@
 from genosiege import runtime
 from genosiege.report import table_files
 from genosiege.sequence import (
+    judging,
     outcomes,
     published_claim,
     round_seeds,
@@ -14,11 +15,12 @@ from genosiege.sequence import (
 with runtime.script(snakemake.log[0]):
     given, names = snakemake.input, snakemake.params.names
     run, found = rounds.read(given.rounds), outcomes.read(given.outcomes)
+    terms = judging.Terms(**snakemake.params.verdict)
     tables = {
         "hardening": rounds.in_order(run, names, "round"),
         "hardening_seeds": round_seeds.round_seeds_table(run, names),
-        "verdict": verdict.verdict_table(run, found, names),
-        "defence_attacks": verdict.defence_attacks_table(run, found, names),
+        "verdict": verdict.verdict_table(run, found, terms, names),
+        "defence_attacks": verdict.defence_attacks_table(run, found, terms, names),
         "published_claim": published_claim.published_claim_table(run, found, names),
         # From files that are no input: a time that changed remakes no table.
         "times": round_times.round_times_table(run, snakemake.params.benchmarks, names),

@@ -8,9 +8,9 @@ from genosiege.sequence import results, summaries, warning_signs
 
 with runtime.script(snakemake.log[0]):
     cards = {Path(card).parent.name: files.read_json(card) for card in snakemake.input.cards}
-    metrics = [files.read_json(path) for path in snakemake.input.metrics]
-    attacks = [results.read_attack(path) for path in snakemake.input.attacks]
-    warnings = warning_signs.warnings_table(attacks, snakemake.params.kinds)
+    metrics = [results.read_metrics(path) for path in snakemake.input.metrics]
+    attacks = [results.read_attack(path, summaries.PRUNED) for path in snakemake.input.attacks]
+    warnings = warning_signs.warnings_table(attacks, snakemake.params.kinds, metrics)
     baseline = summaries.baseline_table(metrics)
     tables = {
         "data": summaries.data_table(cards),

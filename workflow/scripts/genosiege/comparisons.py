@@ -13,8 +13,8 @@ from statsmodels.stats.multitest import multipletests
 from genosiege.errors import InputError
 from genosiege.statistics import Interval
 
-EXACT_UP_TO = 50
-"""Pairs up to which the interval of a shift takes the exact distribution of ranks."""
+POWER = 0.8
+"""Power at which the smallest difference is told that a comparison could have shown."""
 
 
 class PairedRates(NamedTuple):
@@ -38,27 +38,6 @@ class PairedRates(NamedTuple):
     n_first_only: int
     n_second_only: int
     difference: float
-    interval: Interval
-    p: float
-
-
-class PairedShift(NamedTuple):
-    """Two measurements of a quantity on the same units.
-
-    Attributes
-    ----------
-    n : int
-        Number of units.
-    shift : float
-        Typical value of first minus second; nan without units.
-    interval : Interval
-        Of the shift; nan where the units are too few for the level.
-    p : float
-        Two-sided, of the hypothesis that the differences are symmetric about 0.
-    """
-
-    n: int
-    shift: float
     interval: Interval
     p: float
 
@@ -147,68 +126,57 @@ def _tango_interval(only_first: int, only_second: int, n: int, level: float) -> 
     return Interval(low, high)
 
 
-def signed_rank(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> PairedShift:
-    """Compare a quantity on the same units: Wilcoxon's test, and the typical difference.
+def smallest_difference(
+    n: int, discordant: float, level: float = 0.95, power: float = POWER
+) -> float:
+    """Give the smallest difference of two paired rates that n units show with some power.
 
     Parameters
     ----------
-    first, second : array-like of float, shape (n,)
-        The quantity of each unit in either measurement.
+    n : int
+        Number of units.
+    discordant : float
+        Share of them whose two outcomes differ; at least the difference itself is taken.
     level : float
-        Confidence level in (0, 1).
+        Confidence level of the interval that has to exclude 0, in (0, 1).
+    power : float
+        How often it should, in (0, 1).
 
     Returns
     -------
-    PairedShift
-        If all differences are 0, p is 1.
-
-    Raises
-    ------
-    InputError
-        If the two differ in length, a value is not finite or level is outside (0, 1).
+    float
+        Above 0, at most 1; nan where n is too small for any difference.
 
     Notes
     -----
-    Test: Wilcoxon's signed ranks, equal pairs ranked too (Pratt 1959). Effect: Hodges and
-    Lehmann's estimate, the median of the means of all pairs of differences (each with itself
-    as well), and Tukey's interval of it from the order statistics of these means (Hollander,
-    Wolfe and Chicken 2014, Nonparametric Statistical Methods, section 3.3): exact up to
-    `EXACT_UP_TO` units, beyond by the normal distribution. Memory grows with n²: 20 MB for
-    1,000 units.
+    The sample size of McNemar's test, solved for the difference: Connor (1987), Biometrics 43,
+    207–211.
     """
-    one, two = _paired(first, second, level)
-    differences = one.astype(float) - two.astype(float)
-    if not np.isfinite(differences).all():
-        raise InputError("signed_rank: a value is missing or infinite; leave such pairs out.")
-    n = len(differences)
-    if n == 0:
-        return PairedShift(0, math.nan, Interval(math.nan, math.nan), 1.0)
-    moved = bool(differences.any())
-    p = float(wilcoxon(differences, zero_method="pratt").pvalue) if moved else 1.0
-    means = np.sort(np.add.outer(differences, differences)[np.triu_indices(n)]) / 2
-    outside = _means_outside(n, level)
-    interval = Interval(math.nan, math.nan)
-    if outside:
-        interval = Interval(float(means[outside - 1]), float(means[-outside]))
-    return PairedShift(n, float(np.median(means)), interval, p)
+    z, z_power = float(norm.ppf((1 + level) / 2)), float(norm.ppf(power))
+
+    def excess(difference: float) -> float:
+        """Squared effect that n units show, less what is asked for."""
+        share = max(discordant, difference)
+        needed = z * math.sqrt(share) + z_power * math.sqrt(share - difference**2)
+        return n * difference**2 - needed**2
+
+    if excess(1.0) < 0:
+        return math.nan
+    # At 0 itself the excess may be 0, too.
+    return float(brentq(excess, 1e-12, 1.0))
 
 
-def _means_outside(n: int, level: float) -> int:
-    """Which of the pair means, from either end, bounds the interval; 0 if none is far enough.
+def signed_rank_p(differences: ArrayLike) -> float:
+    """Give the two-sided p-value of Wilcoxon's signed ranks; 1 where nothing differs.
 
-    The largest k for which P(W < k) ≤ (1 − level) / 2, W the sum of positive ranks.
+    Parameters
+    ----------
+    differences : array-like of float, shape (n,)
+        Of a quantity measured twice on the same units, all finite. Equal pairs are ranked, too
+        (Pratt 1959).
     """
-    tail = (1 - level) / 2
-    if n > EXACT_UP_TO:
-        spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        return math.floor(n * (n + 1) / 4 + 0.5 + float(norm.ppf(tail)) * spread)
-    # Chance of each sum, as every rank is positive or not with chance 1/2.
-    chances = np.ones(1)
-    for rank in range(1, n + 1):
-        without = np.concatenate([chances, np.zeros(rank)])
-        chances = (without + np.concatenate([np.zeros(rank), chances])) / 2
-    # A level such as 1 − 2 / 2^n is reached exactly, whatever the last bit says.
-    return int(np.searchsorted(np.cumsum(chances), tail * (1 + 1e-9), side="right"))
+    given = np.asarray(differences, dtype=float)
+    return float(wilcoxon(given, zero_method="pratt").pvalue) if given.any() else 1.0
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -122,6 +122,13 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
             f'config, {place(["encoders", name, "source", "path"])}, "{source["path"]}": there is '
             "no such folder with a checkpoint; put it there or correct the path."
         )
+    tokens = encoder.get("tokens", {})
+    if tokens and tokens["stride"] not in (1, tokens.get("kmer")):
+        where = place(["encoders", name, "tokens", "stride"])
+        raise InputError(
+            f"config, {where}, {tokens['stride']}: k-mers overlap (1) or follow one another (as "
+            "kmer); take one of the two."
+        )
     shape = encoder.get("architecture", {})
     heads = shape.get("num_attention_heads")
     if heads and shape["hidden_size"] % heads:

@@ -1,7 +1,7 @@
 """What a defence's options are, once the section `hardening` has filled them in."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ PER_ROUND = ("epochs", "learning_rate")
 """Options that may differ from round to round."""
 CERTIFY = "certify"
 """What the certificate is called among the attacks of a suite."""
-TAKEN = ("black_box", "replay", "clean")
+TRANSFER = "transfer"
+"""Kind of attacks that ask for adversaries of other models."""
+TAKEN = ("black_box", "replay", "reverse_replay", "clean")
 """What the tables of hardening call other things than attacks of the suite."""
 RESERVED = ("baseline",)
 """Names that folders of the results have for other things."""
@@ -78,18 +80,45 @@ def of_round(config: Mapping[str, Any], name: str, number: int) -> dict[str, Any
 
 
 def suite(config: Mapping[str, Any]) -> list[str]:
-    """Name the attacks that a baseline and a hardened model are compared under."""
+    """Name the attacks in DNA space that a baseline and a hardened model are compared under."""
+    return _of_suite(config, DNA_KINDS)
+
+
+def transfers(config: Mapping[str, Any]) -> list[str]:
+    """Name the transfers of adversaries that belong to that comparison."""
+    return _of_suite(config, (TRANSFER,))
+
+
+def _of_suite(config: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
     asked = config["hardening"]["suite"]
-    if asked is not None:
-        return [name for name in asked if name != CERTIFY]
-    attacks = config["attacks"]
-    return [name for name in config["run"]["attacks"] if attacks[name]["kind"] in DNA_KINDS]
+    names = config["run"]["attacks"] if asked is None else asked
+    attacks = {CERTIFY: {"kind": CERTIFY}} | config["attacks"]
+    return [name for name in names if attacks[name]["kind"] in kinds]
 
 
 def certifies(config: Mapping[str, Any]) -> bool:
     """Tell whether certificates belong to that comparison."""
     asked = config["hardening"]["suite"]
     return bool(config["certify"]["max_edits"]) and (asked is None or CERTIFY in asked)
+
+
+def terms(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a verdict is called under: the edit budget, and the suite by name.
+
+    Returns
+    -------
+    dict
+        `edits`; and `suite`, of each attack its `kind`, `max_edits` and `query_budget`, as far
+        as it has them.
+    """
+    told = ("kind", "max_edits", "query_budget")
+    found = {
+        name: {key: value for key, value in config["attacks"][name].items() if key in told}
+        for name in [*suite(config), *transfers(config)]
+    }
+    if certifies(config):
+        found[CERTIFY] = {"kind": CERTIFY}
+    return {"edits": config["verdict"]["edits"], "suite": found}
 
 
 def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
@@ -120,13 +149,15 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
     for name in config["run"]["defences"]:
         _check_defence(config, name)
     own = [options(config, name)["attack"] for name in config["run"]["defences"]]
-    for name in dict.fromkeys([*suite(config), *own]):
+    for name in dict.fromkeys([*suite(config), *transfers(config), *own]):
         check_attack(name, config["attacks"], folder)
         check_one_source(name, config)
 
 
 def _check_suite(config: Mapping[str, Any]) -> None:
-    usable = [name for name, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
+    usable = [
+        name for name, entry in config["attacks"].items() if entry["kind"] in (*DNA_KINDS, TRANSFER)
+    ]
     for index, name in enumerate(config["hardening"]["suite"] or []):
         where = place(["hardening", "suite", index])
         if name == CERTIFY and CERTIFY in config["attacks"]:
@@ -157,6 +188,14 @@ def _check_suite(config: Mapping[str, Any]) -> None:
                 f"config, {place(['attacks', name])}: the tables of hardening call something else "
                 "this; choose another name."
             )
+    edits = config["verdict"]["edits"]
+    allowed = [config["attacks"][name].get("max_edits", math.inf) for name in suite(config)]
+    if max(allowed) < edits:
+        raise InputError(
+            f"config, verdict/edits, {edits}: no attack of the suite may make more than "
+            f"{max(allowed)} edits; lower it, or raise max_edits of one of: "
+            f"{listing(suite(config))}."
+        )
 
 
 def _check_defence(config: Mapping[str, Any], name: str) -> None:

@@ -38,7 +38,7 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval
     Returns
     -------
     Interval
-        `low` and `high`, both in [0, 1].
+        `low` and `high`, both in [0, 1], with the rate between them.
 
     Raises
     ------
@@ -61,7 +61,9 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    return Interval(float(low), float(high))
+    # Rounding puts the ends of a rate of 0 or 1 a last digit off, on either side.
+    rate = successes / n
+    return Interval(max(0.0, min(float(low), rate)), min(1.0, max(float(high), rate)))
 
 
 def clustered_wilson_interval(

@@ -121,7 +121,8 @@ def prepare(
     Raises
     ------
     InputError
-        See `read`, `stratified_rows` and `grouped.divide`; also if a split is missing.
+        See `read`, `stratified_rows` and `grouped.divide`; also if a split is missing, if
+        train or dev has no row of a class, or if no split has.
     """
     for name in SPLITS:
         if name not in paths:
@@ -153,6 +154,7 @@ def prepare(
     words = found["any"].words(relatives.USED_TRAIN)
     rows["relative_labels"] = np.where(trained_on, "", words)
     tables = {name: rows.iloc[members].reset_index(drop=True) for name, members in kept.items()}
+    _check_classes(splits, tables, n_classes)
     described = card.describe(splits, tables, n_classes, ambiguous) | {
         "split": split,
         "leakage": relatives.describe(relations, known, found, definition),
@@ -166,6 +168,32 @@ def _all_rows(splits: Mapping[str, Split]) -> pd.DataFrame:
     ids = [f"{name}:{row}" for name, one in splits.items() for row in range(len(one.table))]
     rows.insert(0, "id", ids)
     return rows
+
+
+def _check_classes(
+    splits: Mapping[str, Split], tables: Mapping[str, pd.DataFrame], n_classes: int
+) -> None:
+    """Refuse a class that nobody can learn, or choose a model by; test may lack one."""
+    present = {name: set(split.table["label"]) for name, split in splits.items()}
+    for label in range(n_classes):
+        if not any(label in labels for labels in present.values()):
+            raise InputError(
+                f"{splits['train'].name}: neither this nor another split has a row of class "
+                f"{label}, yet n_classes is {n_classes}; set it to the number of classes there "
+                "are, or supply such rows."
+            )
+        for name in ("train", "dev"):
+            if label in set(tables[name]["label"]):
+                continue
+            if label in present[name]:
+                raise InputError(
+                    f"{splits[name].name}: divided by groups of relatives, {name} has no row of "
+                    f"class {label}; take split: official, or let `leakage` ask for more."
+                )
+            raise InputError(
+                f"{splits[name].name}: {name} has no row of class {label}; give rows of all "
+                f"{n_classes} classes."
+            )
 
 
 def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], list[str]]:

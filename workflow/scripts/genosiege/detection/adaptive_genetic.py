@@ -104,10 +104,10 @@ def search(
     if judge.flip is None:
         return Found(judge.best.edits, len(judge.best.edits), reason, False)
     found = judge.flip
-    pruned = yield from _prune(target, judge, found)
+    pruned, state = yield from _prune(target, judge, found)
     # Pruning may raise the margin: that alone makes no other candidate better.
     if pruned.objective <= judge.best.objective:
-        return Found(pruned.edits, len(found.edits), reason, True)
+        return Found(pruned.edits, len(found.edits), reason, True, state)
     return Found(judge.best.edits, len(judge.best.edits), reason, False)
 
 
@@ -197,8 +197,12 @@ class _Judge:
 
 def _prune(
     target: Target, judge: _Judge, flip: _Candidate
-) -> Generator[Sequence[str], Answers, _Candidate]:
-    """Drop edits of a flip one by one while it flips and its objective does not rise."""
+) -> Generator[Sequence[str], Answers, tuple[_Candidate, str]]:
+    """Drop edits of a flip one by one while it flips and its objective does not rise.
+
+    Gives what is left, and `Found.pruned`.
+    """
+    state = "complete" if len(flip.edits) > 1 else ""
     while len(flip.edits) > 1:
         shorter = [{p: b for p, b in flip.edits.items() if p != gone} for gone in flip.edits]
         shorter = [edits for edits in shorter if target.rules.allows(edits)]
@@ -210,6 +214,8 @@ def _prune(
         holding = [one for one in judged if one.flips and one.objective <= flip.objective]
         if holding:
             flip = min(holding, key=lambda one: one.rank)
+        if answers.exhausted:
+            state = "cut" if len(flip.edits) > 1 else "complete"
         if not holding or answers.exhausted:
             break
-    return flip
+    return flip, state

@@ -21,9 +21,10 @@ from genosiege.detection.detectors import Mahalanobis, NearestNeighbours
 from genosiege.detection.dna import Scores, StringDetector
 from genosiege.errors import InputError
 from genosiege.kinds.detectors import SEQUENCE
+from genosiege.sequence.answers import check_finite, quoted
+from genosiege.sequence.batching import batches
 from genosiege.sequence.encoders import SequenceModel, keeps_own_head
 from genosiege.sequence.networks import Classifier
-from genosiege.sequence.oracle import batches
 from genosiege.sequence.splits import Split
 
 if TYPE_CHECKING:
@@ -87,12 +88,15 @@ class Reader:
             self._classifier = copy.deepcopy(model.classifier).eval().to(self._device)
         self._own_head = keeps_own_head(model.spec)
         self._last = _last_layer(self._classifier, model.n_classes, self._own_head)
+        self._file = model.file
         self._cached: dict[str, NDArray[np.float32]] = {}
+        self._names: dict[str, str] = {}
         self._known: tuple[dict[str, int], Reading] | None = None
         self.has_features = self._last is not None and self._fits()
 
     def remember(self, split: Split) -> None:
-        """Take a split's cached features, where it has them, for those of its sequences."""
+        """Take a split's ids, and its cached features, where it has them, for its sequences."""
+        self._names.update(zip(split.sequences, split.ids or (), strict=False))
         if split.features is not None and not self._own_head:
             self._cached.update(zip(split.sequences, split.features, strict=True))
 
@@ -100,13 +104,27 @@ class Reader:
         """Give features and logits; equal strings are read once, and the last set is kept.
 
         Rounding depends on what shares a forward: equal sets give equal numbers, in any order.
+
+        Raises
+        ------
+        InputError
+            If a feature or a logit is not finite.
         """
         rows = {sequence: row for row, sequence in enumerate(sorted(set(sequences)))}
         if self._known is None or self._known[0].keys() != rows.keys():
-            self._known = rows, self._read(list(rows))
+            self._known = rows, self._checked(list(rows))
         rows, reading = self._known
         taken = [rows[sequence] for sequence in sequences]
         return Reading(reading.features[taken], reading.logits[taken])
+
+    def _checked(self, sequences: list[str]) -> Reading:
+        reading = self._read(sequences)
+        for found in reading:
+            check_finite(found, self._file, lambda row: self._name(sequences[row]))
+        return reading
+
+    def _name(self, sequence: str) -> str:
+        return self._names.get(sequence) or quoted(sequence)
 
     def features(self, sequences: Sequence[str]) -> NDArray[np.float32]:
         """Give features of n sequences, (n, h)."""
@@ -217,7 +235,7 @@ class SequenceDetectors:
         return self
 
     def remember(self, split: Split) -> None:
-        """Use a split's cached features, where it has them, rather than making them again."""
+        """Use a split's ids, and its cached features, rather than making them again."""
         self._reader.remember(split)
 
     def logits(self, sequences: Sequence[str]) -> NDArray[np.float32]:
@@ -240,8 +258,7 @@ class SequenceDetectors:
             scores = self._detectors[name].score(list(rows)) if rows else np.empty(0)
             if not np.isfinite(scores).all():
                 raise InputError(
-                    f"detector {name}: a score is not finite, so the model's answers are not; "
-                    "train the model again."
+                    f"detector {name}: a score is not finite; leave the detector out, or mend it."
                 )
             found[name] = np.asarray(scores, dtype=np.float64)[taken]
         return found
@@ -325,7 +342,12 @@ def fitted(
     """
     rows = drawn(train.labels, options, seed, "detector fit")
     features = None if train.features is None else train.features[rows]
-    chosen = Split([train.sequences[int(row)] for row in rows], train.labels[rows], features)
+    chosen = Split(
+        [train.sequences[int(row)] for row in rows],
+        train.labels[rows],
+        features,
+        None if train.ids is None else [train.ids[int(row)] for row in rows],
+    )
     return build(options.sequence, model, options, batch_size).fit(chosen)
 
 

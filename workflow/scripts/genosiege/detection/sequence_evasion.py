@@ -292,7 +292,7 @@ def _unchanged(sample: pd.DataFrame) -> pd.DataFrame:
     """Give sequences the columns that an attack leaves behind, as if none had been."""
     rows = sample[["id", "label"]].assign(
         original=sample["sequence"], adversarial=sample["sequence"], attack_seed=0, stop_reason="",
-        n_edits_before_pruning=0, flipped_in_search=False, skipped=False,
+        pruned="", n_edits_before_pruning=0, flipped_in_search=False, skipped=False,
         n_queries=0, n_queries_unique=0, n_gradients=0,
     )  # fmt: skip
     return rows[list(tables.SHARD_COLUMNS)].astype(tables.SHARD_COLUMNS)

@@ -12,6 +12,7 @@ from genosiege.detection.sequence_detectors import SequenceDetectors
 from genosiege.errors import InputError
 from genosiege.sequence.answers import margins
 from genosiege.sequence.constraints import Constraints
+from genosiege.sequence.splits import Split
 
 if TYPE_CHECKING:
     from genosiege.detection.options import Detection
@@ -109,6 +110,7 @@ def score(
     rows = pd.concat([part[[*COLUMNS, "sequence"]] for part in parts if len(part)])
     rows = rows.astype(COLUMNS).reset_index(drop=True)
     sequences = rows["sequence"].tolist()
+    detectors.remember(Split(sequences, rows["label"].to_numpy(), None, rows["id"].tolist()))
     found = detectors.score_all(sequences)
     right = margins(detectors.logits(sequences), rows["label"].to_numpy()) >= 0
     natural = rows["part"].isin(["validation", "natural"]).to_numpy()

@@ -95,7 +95,9 @@ PLAUSIBILITY = (
 EFFICIENCY = (
     Measure("mean_drop_per_edit", "confidence drop per edit\n(mean over flips)", "zero", NO_FLIP),
 )
-ROBUSTNESS = (Measure("robust_accuracy", "robust accuracy", "whole", beside="accuracy"),)
+ROBUSTNESS = (
+    Measure("robust_accuracy", "robust accuracy\n(own attack)", "whole", beside="accuracy"),
+)
 
 
 @styled

@@ -28,7 +28,7 @@ from genosiege.figures.hardening import (
 from genosiege.figures.style import GREY, ink, panels, say, styled, title
 
 MEASURES = (
-    Measure("robust_accuracy", "robust accuracy", "near"),
+    Measure("robust_accuracy", "robust accuracy (own attack)", "near"),
     Measure("accuracy", "clean accuracy", "near"),
     Measure("ece", "calibration error (ECE)", "zero"),
     Measure("saturation", "saturation (p > 0.99)", "share"),
@@ -42,8 +42,8 @@ GAP, LINE, NOTE_LINE = 0.13, 0.165, 0.125
 FOREST = (2.3, 3.2, 3.5)
 """Widths of the names, the effects and the words beside them."""
 
-NAME_WIDTH, NOTE_WIDTH = 30, 58
-"""Letters in a line of a name, and of a note."""
+NAME_WIDTH, SUITE_WIDTH, NOTE_WIDTH = 30, 44, 58
+"""Letters in a line of a name, of a suite, and of a note."""
 
 EFFECT = "delta_robust_accuracy"
 
@@ -74,15 +74,19 @@ def summary(table: pd.DataFrame, verdict: pd.DataFrame) -> Figure:
     figure = Figure()
     figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.08)
     said = [_all_words(rows, _of(verdict, key), known) for key, rows in models]
-    heights = [NAME + CURVES + _height(words) for words in said]
+    below = [
+        _height(words, _of(verdict, key)) for words, (key, _) in zip(said, models, strict=True)
+    ]
+    heights = [NAME + CURVES + height for height in below]
     figure.set_size_inches(PAGE, sum(heights))
     parts = np.ravel(figure.subfigures(len(models), 1, squeeze=False, height_ratios=heights))
-    for part, (key, rows), words in zip(parts, models, said, strict=True):
-        grid = part.add_gridspec(2, 1, height_ratios=[CURVES, _height(words)])
+    for part, (key, rows), words, height in zip(parts, models, said, below, strict=True):
+        grid = part.add_gridspec(2, 1, height_ratios=[CURVES, height])
         curves = grid[0].subgridspec(1, len(MEASURES))
         _draw_curves(part, curves, rows, known, int(table["round"].max()))
-        below = [part.add_subplot(cell) for cell in grid[1].subgridspec(1, 3, width_ratios=FOREST)]
-        _draw_verdicts(below, _of(verdict, key), words, known)
+        cells = grid[1].subgridspec(1, 3, width_ratios=FOREST)
+        beside = [part.add_subplot(cell) for cell in cells]
+        _draw_verdicts(beside, _of(verdict, key), words, known)
         part.suptitle(
             title(str(key[0]), str(key[1]), "baseline"), x=0.01, ha="left", fontsize=11,
             fontweight="bold",
@@ -96,13 +100,21 @@ def _of(verdict: pd.DataFrame, model: Iterable[Hashable]) -> pd.DataFrame:
     return verdict[own].sort_values("seed")
 
 
-def _height(words: Mapping[str, Words]) -> float:
+def _suite(verdict: pd.DataFrame) -> list[str]:
+    """Say in lines what the worst case is of: the same for all defences of a run."""
+    if verdict.empty:
+        return []
+    names = str(verdict["suite"].iloc[0]).replace(";", ", ")
+    return wrap(f"worst case of {names}", SUITE_WIDTH)
+
+
+def _height(words: Mapping[str, Words], verdict: pd.DataFrame) -> float:
     """Inches that the verdicts take: rows of equal height, so that no two touch."""
     lines = [
         max(len(name) * LINE, len(verdict) * LINE + len(note) * NOTE_LINE)
         for name, verdict, note in words.values()
     ]
-    return FOREST_FRAME + len(words) * (GAP + max(lines))
+    return FOREST_FRAME + LINE * len(_suite(verdict)) + len(words) * (GAP + max(lines))
 
 
 def _draw_curves(
@@ -155,8 +167,10 @@ def _draw_verdicts(
     ax.spines["left"].set_visible(False)
     # Of a defence without a verdict there is no n.
     n = f", n = {verdict['n_sequences'].max():.0f} test sequences" if len(verdict) else ""
-    ax.set_xlabel(f"last round − baseline\n(percentage points{n})", fontsize=9)
-    ax.set_title("Δ robust accuracy (worst case)", fontweight="normal")
+    said = ["last round − baseline", f"(percentage points{n})", *_suite(verdict)]
+    ax.set_xlabel("\n".join(said), fontsize=9)
+    most = f", at most {verdict['edits'].max():.0f} edits" if len(verdict) else ""
+    ax.set_title(f"Δ robust accuracy{most}", fontweight="normal")
     beside.set_title("verdict", fontweight="normal")
 
 

@@ -9,3 +9,8 @@ ATTACKS = (
     "random",
     "variants",
 )
+
+WHITE_BOX = ("gradient",)
+"""Kinds that see inside the model."""
+NO_SEARCH = ("natural", "random", "variants")
+"""Kinds that draw or list edits, whatever the model answers; the others search."""

@@ -1,23 +1,37 @@
-"""The first page of the report: the five findings, and what was run."""
+"""The first page of the report: the five findings, what stands against them, what was run."""
 
 import html
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
+from genosiege.input_checks import PHRASES
+from genosiege.report import forms
+from genosiege.report.about_data import AboutData
 from genosiege.report.findings import FINDINGS, Finding
 
 MOST_ROWS = 6
 """Models told of under one finding; the table has all."""
 
-CHANGES = ("hardening",)
-"""Findings whose values are changes in percentage points."""
+SIGNS = {
+    "black_box_beats_white_box": "a black box beats the gradient attack",
+    "random_beats_genetic": "edits without a direction beat a directed search",
+    "random_flips_more": "edits without a direction flip more, perhaps by chance",
+    "saturated_confidence": "the confidence is saturated",
+    "flips_lost": "flips were lost in full precision",
+    "nothing_tried": "an attack tried nothing in some runs",
+    "budget_exhausted": "runs ended at their limit",
+    **PHRASES,
+}
+"""What the kinds of warning signs are called here."""
 
 
 def render(
-    findings: pd.DataFrame, described: Mapping[str, Sequence[Sequence[str]]], folder: str
+    findings: pd.DataFrame,
+    described: Mapping[str, Sequence[Sequence[str]]],
+    folder: str,
+    warnings: pd.DataFrame | None = None,
+    data: AboutData | None = None,
 ) -> str:
     """Give the part of the first page that a run itself fills in.
 
@@ -29,6 +43,10 @@ def render(
         What was run, by heading; of each table the first row is its header.
     folder : str
         The run's folder as the report names it, without a slash at its end.
+    warnings : pandas.DataFrame, optional
+        The run's table of warning signs, where one is made.
+    data : AboutData, optional
+        From `about_data.about_data`.
 
     Returns
     -------
@@ -36,10 +54,14 @@ def render(
         HTML to stand inside the page; links open the report's figures and tables.
     """
     parts = ["<h1>What came out</h1>"]
+    if warnings is not None:
+        parts.append(_warnings(warnings, folder))
     for number, (name, finding) in enumerate(FINDINGS.items(), start=1):
         rows = findings[findings["finding"] == name]
         parts.append(f"<h2>{number}. {html.escape(finding.question)}</h2>")
-        parts.append(_finding(rows, finding, folder, name in CHANGES))
+        parts.append(_finding(rows, finding, folder))
+    if data is not None:
+        parts += _about_data(data, folder)
     parts.append("<h1>What was run</h1>")
     parts += [_table(heading, rows) for heading, rows in described.items()]
     return "\n".join(parts) + "\n"
@@ -55,77 +77,90 @@ def link(path: str, text: str) -> str:
     return f'<a href="#" onclick="{html.escape(action)}">{html.escape(text)}</a>'
 
 
-def _finding(rows: pd.DataFrame, finding: Finding, folder: str, is_change: bool) -> str:
+def _table_link(folder: str, table: str, text: str = "Table") -> str:
+    return link(f"{folder}/tables/{table}.html", text)
+
+
+def _warnings(warnings: pd.DataFrame, folder: str) -> str:
+    n = len(warnings)
+    if not n:
+        return f"<p>{_table_link(folder, 'warnings', 'No warning sign')}.</p>"
+    counts = warnings["warning"].value_counts(sort=False)
+    kinds = "; ".join(
+        f"{SIGNS.get(str(kind), str(kind))} ({count})" for kind, count in counts.items()
+    )
+    text = f"{n} warning sign{'s' if n > 1 else ''}"
+    return f"<p>{_table_link(folder, 'warnings', text)}: {html.escape(kinds)}.</p>"
+
+
+def _finding(rows: pd.DataFrame, finding: Finding, folder: str) -> str:
     if rows.empty:
         return "<p>Not asked in this run.</p>"
-    shown = _change if is_change else _share
-    told = [
-        [
+    header = ["", *(_common(rows[name]) for name in ("measure", "reference_measure")), "n"]
+    body = []
+    for row in rows.head(MOST_ROWS).to_dict("records"):
+        cells = [
             str(row["subject"]),
-            _interval(row, "value", shown),
-            _interval(row, "reference", shown),
+            *(forms.interval(row, name, finding.form) for name in ("value", "reference")),
             _count(row["n"]),
-            "" if pd.isna(row["remark"]) else str(row["remark"]),
         ]
-        for row in rows.head(MOST_ROWS).to_dict("records")
-    ]
-    header = ["", *_headers(rows), "n", ""]
+        body.append(_row(cells, header, numbers=(1, 2, 3)))
+        if not pd.isna(row["remark"]) and row["remark"]:
+            remark = html.escape(str(row["remark"]))
+            body.append(f'<tr class="remark"><td colspan="{len(header)}">{remark}</td></tr>')
     more = f" {len(rows) - MOST_ROWS} more in the table." if len(rows) > MOST_ROWS else ""
-    table = finding.tables[0]
     return (
         f"<p>{html.escape(finding.answer)}{more} "
         f"{link(f'{folder}/figures/{finding.figure}.svg', 'Figure')} · "
-        f"{link(f'{folder}/tables/{table}.html', 'Table')}</p>"
-        + _table("", [header, *told], numbers=(1, 2, 3))
+        f"{_table_link(folder, finding.table)}</p>" + _framed(header, body)
     )
-
-
-def _headers(rows: pd.DataFrame) -> list[str]:
-    """Head two columns with their measure; where models differ in it, with the common part."""
-    return [_common(rows[name].astype(str)) for name in ("measure", "reference_measure")]
 
 
 def _common(names: "pd.Series[str]") -> str:
-    if names.nunique() == 1:
-        return str(names.iloc[0])
-    return " / ".join(dict.fromkeys(names))
-
-
-def _interval(row: Mapping[Any, Any], name: str, shown: Any) -> str:
-    if pd.isna(row[name]):
-        return "–"
-    ends = (row[f"{name}_low"], row[f"{name}_high"])
-    if any(pd.isna(end) for end in ends):
-        return str(shown(row[name]))
-    return f"{shown(row[name])} [{shown(ends[0])}, {shown(ends[1])}]"
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _change(value: float) -> str:
-    # What rounds to nothing has no sign.
-    points = round(100 * value, 1) + 0.0
-    return f"{points:+.1f}".replace("-", "−") if points else "0.0"
+    """Head a column with its measure; where models differ in it, with all."""
+    return " / ".join(dict.fromkeys(names.astype(str)))
 
 
 def _count(value: float) -> str:
-    return "" if value is None or math.isnan(value) else f"{int(value):,}"
+    return "" if pd.isna(value) else f"{int(value):,}"
 
 
-def _table(heading: str, rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    head, *body = rows
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=number' if place in numbers else ''}>{html.escape(cell)}</{tag}>"
-            for place, cell in enumerate(row)
+def _about_data(data: AboutData, folder: str) -> list[str]:
+    """Say what the data mean for the findings; nothing where there is nothing to say."""
+    if not data.sentences and not data.accuracy:
+        return []
+    parts = ["<h1>About the data</h1>"]
+    table = _table_link(folder, "data")
+    parts += [f"<p>{html.escape(sentence)} {table}</p>" for sentence in data.sentences]
+    if data.accuracy:
+        parts.append(
+            "<p>Accuracy on test sequences with and without a relative in train, by their true "
+            f"class. {_table_link(folder, 'by_class')}</p>"
         )
+        header, *rows = data.accuracy
+        parts.append(_framed(header, [_row(row, header, (2, 3, 4, 5)) for row in rows]))
+    return parts
 
-    lines = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
-    title = f"<h2>{html.escape(heading)}</h2>\n" if heading else ""
+
+def _table(heading: str, rows: Sequence[Sequence[str]]) -> str:
+    header, *body = rows
+    table = _framed(header, [_row(row, header) for row in body])
+    return f"<h2>{html.escape(heading)}</h2>\n{table}"
+
+
+def _framed(header: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    lines = "\n".join(rows)
     return (
-        f'{title}<div class="wide"><table>\n<thead><tr>{cells(head, "th")}</tr></thead>\n'
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody></table></div>"
     )
+
+
+def _row(cells: Sequence[str], header: Sequence[str], numbers: Sequence[int] = ()) -> str:
+    """Write a row; on a phone each number stands under its heading."""
+    written = ""
+    for place, (cell, heading) in enumerate(zip(cells, header, strict=True)):
+        label = f' class="number" data-label="{html.escape(heading)}"' if place in numbers else ""
+        written += f"<td{label}>{html.escape(cell)}</td>"
+    return f"<tr>{written}</tr>"

@@ -1,11 +1,46 @@
 """What a model says of candidates, seen from the true class."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
+
+from genosiege.errors import InputError
+
+
+def check_finite(found: NDArray[np.floating], file: str, identity: Callable[[int], str]) -> None:
+    """Refuse answers of which no margin can be taken: not a number, or infinite.
+
+    Such a margin is neither above nor below 0, so it would count as withstood or as wrong.
+
+    Parameters
+    ----------
+    found : ndarray, shape (n, m)
+        Logits or features.
+    file : str
+        What the model was read from.
+    identity : callable
+        Gives the id of the sequence that a row is about.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite: the first such row is named.
+    """
+    finite = np.isfinite(found).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"{file or 'the model'}: its answer to sequence {identity(int(finite.argmin()))} is "
+            "not finite: the file is damaged, or its training diverged; train or fetch it again."
+        )
+
+
+def quoted(sequence: str, width: int = 20) -> str:
+    """Name a sequence without an id by its first bases."""
+    return f'"{sequence}"' if len(sequence) <= width else f'"{sequence[:width]}…"'
 
 
 def margins(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:

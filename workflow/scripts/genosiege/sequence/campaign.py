@@ -88,7 +88,7 @@ def _correct(model: SequenceModel, sample: pd.DataFrame, oracle: Oracle) -> "pd.
     judge = Oracle(model, precision="fp32", batch_size=oracle.batch_size, device=oracle.device)
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
     # What shares a forward depends on the shard; the answer does not.
-    found = margins(judge.settled_logits(sequences, labels), labels)
+    found = margins(judge.settled_logits(sequences, labels, list(sample["id"])), labels)
     return pd.Series(found >= 0, index=sample.index)
 
 
@@ -107,7 +107,8 @@ def _searches(
             if key not in finished:
                 rng = runtime.stream(seed, identity, "attack")
                 steps = _steps(identity, sequence, int(label), attack, rules, rng)
-                yield Search(key, int(label), attack.options.query_budget, steps, sequence)
+                budget = attack.options.query_budget
+                yield Search(key, int(label), budget, steps, sequence, identity)
 
 
 def _steps(
@@ -134,6 +135,7 @@ def _outcome(search: Search[Found], found: Found) -> dict[str, Any]:
         "n_queries_unique": search.n_queries_unique,
         "n_gradients": search.n_gradients,
         "stop_reason": found.stop_reason,
+        "pruned": found.pruned,
     }
 
 
@@ -152,6 +154,7 @@ def _row(seed: int, entry: Mapping[Any, Any], outcome: Mapping[str, Any] | None)
         "n_queries_unique": 1,
         "n_gradients": 0,
         "stop_reason": "",
+        "pruned": "",
     }
     if outcome is None:
         return row

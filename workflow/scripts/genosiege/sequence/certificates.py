@@ -128,7 +128,7 @@ def certify(
 def _targets(sample: pd.DataFrame, rules: Constraints, oracle: Oracle) -> list[Target]:
     """Ask about the originals."""
     sequences, labels = list(sample["sequence"]), sample["label"].to_numpy()
-    logits = oracle.settled_logits(sequences, labels)
+    logits = oracle.settled_logits(sequences, labels, list(sample["id"]))
     return [
         Target(
             str(identity), sequence, int(label), Answers(row[None], int(label), False),

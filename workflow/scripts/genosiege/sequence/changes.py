@@ -4,7 +4,7 @@ A family of comparisons is the defences of one model; each measure has its own.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genosiege import runtime
-from genosiege.comparisons import holm, holm_levels, mcnemar_family, signed_rank
+from genosiege.comparisons import holm, holm_levels, mcnemar_family, signed_rank_p
 from genosiege.sequence import rates
-from genosiege.sequence.outcomes import CLEAN, REPLAY, TRANSFER
+from genosiege.sequence.outcomes import BLACK_BOX, CLEAN, REPLAY, TRANSFER
 from genosiege.sequence.worst_case import WORST_CASE
-from genosiege.statistics import Interval, bootstrap_interval, weighted_median
+from genosiege.statistics import (
+    Interval,
+    bootstrap_interval,
+    weighted_mean,
+    weighted_median,
+)
 
 LEVEL = 0.95
 """Confidence of a whole family."""
@@ -37,6 +42,8 @@ class Change(NamedTuple):
     value: float
     interval: Interval
     p: float
+    level: float = LEVEL
+    """Confidence level of the interval."""
 
     def named(self, name: str) -> dict[str, float]:
         """Give the columns of this change."""
@@ -65,6 +72,16 @@ def columns(name: str) -> list[str]:
 
 
 # Pairs --------------------------------------------------------------------------------
+
+
+def within(rows: pd.DataFrame, edits: int) -> pd.DataFrame:
+    """Leave of the flips those of at most so many edits."""
+    kept = {}
+    for when in ("before", "after"):
+        few = rows[f"n_edits_{when}"] <= edits
+        kept[f"flipped_{when}"] = rows[f"flipped_{when}"] & few
+        kept[f"n_edits_{when}"] = rows[f"n_edits_{when}"].where(few)
+    return rows.assign(**kept)
 
 
 def under(rows: pd.DataFrame, attack: str) -> pd.DataFrame:
@@ -105,13 +122,39 @@ def transferred(rows: pd.DataFrame) -> Pair:
     Without other models, those of the baseline stand in; beside them these would only blur the
     picture, since any training undoes some of what lies at the baseline's own border.
     """
-    own = rows["sample"] == rows["task"]
-    kinds = rows["attack"].str.startswith(TRANSFER)
-    if not (kinds & own).any():
-        kinds = rows["attack"] == REPLAY
-    both = _both_right(rows[kinds & own])
+    both = _both_right(_transferred(rows))
     flipped = both.groupby("id")[["flipped_after", "flipped_before"]].any()
     return Pair(flipped["flipped_after"].to_numpy(), flipped["flipped_before"].to_numpy())
+
+
+def asks_others(rows: pd.DataFrame) -> bool:
+    """Tell whether adversaries of another model were asked, on the model's own sample."""
+    return bool(_of_others(rows).any())
+
+
+def _of_others(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return rows["attack"].str.startswith(TRANSFER) & (rows["sample"] == rows["task"])
+
+
+def _transferred(rows: pd.DataFrame) -> pd.DataFrame:
+    others = _of_others(rows)
+    return rows[others] if others.any() else under(rows, REPLAY)
+
+
+def _robust(rows: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each sequence, by id, whether either model withstood all attacks on it."""
+    last, before = withstood(rows)
+    robust = pd.DataFrame({"id": rows["id"].to_numpy(), "last": last, "baseline": before})
+    return robust.groupby("id").all()
+
+
+def _own_minus(rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float64]:
+    """Change under the own attack minus that under others, of each sequence that has both."""
+    own, other = _robust(under(rows, BLACK_BOX)), _robust(others)
+    both = own.index.intersection(other.index).sort_values()
+    own, other = (found.loc[both].astype(float) for found in (own, other))
+    gaps = (own["last"] - own["baseline"]) - (other["last"] - other["baseline"])
+    return gaps.to_numpy()
 
 
 # Comparisons --------------------------------------------------------------------------
@@ -134,9 +177,63 @@ def of_rates(pairs: Mapping[str, Pair]) -> dict[str, Change]:
     tested = [name for name in sorted(pairs) if len(pairs[name].last)]
     compared = mcnemar_family([pairs[name] for name in tested], LEVEL)
     changes = dict.fromkeys(pairs, UNKNOWN)
-    for name, (found, p_adjusted, _) in zip(tested, compared, strict=True):
-        changes[name] = Change(found.difference, found.interval, p_adjusted)
+    for name, (found, p_adjusted, level) in zip(tested, compared, strict=True):
+        changes[name] = Change(found.difference, found.interval, p_adjusted, level)
     return changes
+
+
+def of_masking(model: tuple[Any, ...], family: Family) -> dict[str, dict[str, Change]]:
+    """Compare what a defence gains under its own attack with what it gains under others.
+
+    Parameters
+    ----------
+    model : tuple
+        Task, encoder and seed: part of the name of the bootstrap's random stream.
+    family : mapping of str to pandas.DataFrame
+        Outcomes by defence.
+
+    Returns
+    -------
+    dict of str to dict of str to Change
+        By measure and defence. `own_minus_worst`: the change of robust accuracy under the own
+        attack minus that under the worst case, of the same sequences, with a bootstrap
+        interval; p is Wilcoxon's, and adjusted. `own_minus_transferred`: the same against
+        transferred adversaries, of the sequences that have one.
+    """
+    against: dict[str, dict[str, NDArray[np.float64]]] = {
+        "own_minus_worst": {
+            name: _own_minus(rows, under(rows, WORST_CASE)) for name, rows in family.items()
+        },
+        "own_minus_transferred": {
+            name: _own_minus(rows, transfers[transfers["attacked"]])
+            for name, rows in family.items()
+            for transfers in [_transferred(rows)]
+        },
+    }
+    return {measure: _of_means(model, measure, gaps) for measure, gaps in against.items()}
+
+
+def _of_means(
+    model: tuple[Any, ...], measure: str, gaps: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Change]:
+    """Compare means with 0; one without any sequence is not tested, and does not count."""
+    tested = [name for name in sorted(gaps) if len(gaps[name])]
+    p_values = [signed_rank_p(gaps[name]) for name in tested]
+    changes = dict.fromkeys(gaps, UNKNOWN)
+    for name, p, level in zip(tested, *_adjusted(p_values), strict=True):
+        found = gaps[name]
+        stream = runtime.stream(*model, name, f"delta_{measure}")
+        ids = np.arange(len(found))
+        interval = bootstrap_interval(found, ids, weighted_mean, stream, level=level)
+        changes[name] = Change(float(found.mean()), interval, p, level)
+    return changes
+
+
+def _adjusted(p_values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Give Holm's p-values, and the levels at which his procedure looks."""
+    if not p_values:
+        return [], []
+    return holm(p_values).tolist(), holm_levels(p_values, LEVEL).tolist()
 
 
 def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
@@ -159,19 +256,18 @@ def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
     twice = {name: found.dropna() for name, found in edits.items()}
     tested = [name for name, found in twice.items() if len(found)]
     p_values = [
-        signed_rank(twice[name]["n_edits_after"], twice[name]["n_edits_before"], LEVEL).p
+        signed_rank_p(twice[name]["n_edits_after"] - twice[name]["n_edits_before"])
         for name in tested
     ]
-    adjusted = dict(zip(tested, holm(p_values), strict=True))
-    levels = dict(zip(tested, holm_levels(p_values, LEVEL), strict=True)) if tested else {}
+    adjusted, levels = (dict(zip(tested, found, strict=True)) for found in _adjusted(p_values))
     changes = {}
     for name, found in edits.items():
         value = _median(found["n_edits_after"]) - _median(found["n_edits_before"])
         interval = UNKNOWN.interval
         if not math.isnan(value):
-            level = float(levels.get(name, LEVEL))
+            level = levels.get(name, LEVEL)
             interval = _shift_interval(found, level, *model, name, "delta_median_edits")
-        changes[name] = Change(value, interval, float(adjusted.get(name, math.nan)))
+        changes[name] = Change(value, interval, adjusted.get(name, math.nan))
     return changes
 
 

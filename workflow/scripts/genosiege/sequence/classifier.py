@@ -16,7 +16,7 @@ from genosiege import optimisation
 from genosiege.errors import InputError
 from genosiege.optimisation import seeded
 from genosiege.sequence.encoders import SequenceModel, count_parameters
-from genosiege.sequence.prediction import Rows, batch, borrowed, predict
+from genosiege.sequence.prediction import Rows, batch, borrowed, predict, try_out
 from genosiege.sequence.splits import Split
 from genosiege.sequence.tokenizer import Tokens
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # Batches that are sorted by length together: enough for little padding, few enough for chance.
 _BATCHES_PER_POOL = 50
+_DIVERGED = "the {1}'s {0} not finite; lower {1}: learning_rate."
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,13 @@ def fit(
     Raises
     ------
     InputError
-        If features are missing, a split is empty, or the loss is no number any more.
+        If features are missing, a split is empty, a model to be trained further gives no
+        finite answers, or the loss or the answers on dev are no numbers any more.
     """
     log.info("parameters: %s", count_parameters(model))
     if not model.frozen:
+        first = slice(options.batch_size)
+        try_out(model, train.sequences[first], train.ids and train.ids[first], device)
         encode = model.tokenizer.encode
         return train_end_to_end(
             model,
@@ -256,8 +260,10 @@ def _run(
                 total += loss.item() * len(rows)
             module.eval()
             with torch.inference_mode():
-                predicted = dev_logits().argmax(axis=1)
-            mcc = float(matthews_corrcoef(dev_labels, predicted))
+                answers = dev_logits()
+            if not np.isfinite(answers).all():
+                raise InputError(_DIVERGED.format("answers on dev are", "training"))
+            mcc = float(matthews_corrcoef(dev_labels, answers.argmax(axis=1)))
             if mcc > max((past.dev_mcc for past in history), default=-math.inf):
                 best = {name: t.detach().clone() for name, t in module.state_dict().items()}
             history.append(Epoch(epoch, total / len(labels), mcc))
@@ -340,5 +346,5 @@ def step(
         If the loss is no number any more.
     """
     if not torch.isfinite(loss):
-        raise InputError(f"the {section}'s loss is not finite; lower {section}: learning_rate.")
+        raise InputError(_DIVERGED.format("loss is", section))
     optimisation.step(loss, module, optimiser)

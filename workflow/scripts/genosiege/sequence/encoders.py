@@ -1,8 +1,9 @@
 """The registry of encoders, and the one interface through which a model is made, kept and read.
 
 A kind of encoder is a module of this folder with two functions: `make_tokenizer`, and `make`,
-which gives an `Encoder`, or a whole `Classifier` where the checkpoint brings its own head. It
-is imported by name, so that a job depends on the kind it uses only.
+which gives an `Encoder`, or a whole `Classifier` where the checkpoint brings its own head; and a
+third one, `position_limit`, where there is a limit. It is imported by name, so that a job depends
+on the kind it uses only.
 """
 
 import importlib
@@ -20,12 +21,13 @@ from genosiege.errors import InputError
 from genosiege.kinds.encoders import ENCODERS as MODULES
 from genosiege.optimisation import seeded
 from genosiege.sequence.networks import Classifier, Encoder, make_head
+from genosiege.sequence.position_limits import PositionLimit
 from genosiege.sequence.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
 # What of an encoder's configuration decides the meaning of stored weights.
-_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture")
+_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture", "tokens")
 
 
 class Location(NamedTuple):
@@ -66,6 +68,9 @@ class SequenceModel:
         SHA-256 of the frozen encoder's weights file; None where nothing is frozen.
     encoder_files : mapping
         SHA-256 of every file of the encoder that the model cannot be read without, by name.
+    file : str
+        What it was read from, for errors: its own file, or the encoder's where only that was
+        read; empty where nothing was.
     """
 
     tokenizer: Tokenizer
@@ -74,6 +79,7 @@ class SequenceModel:
     spec: Mapping[str, Any]
     encoder_digest: str | None
     encoder_files: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def width(self) -> int:
@@ -141,6 +147,14 @@ def make_tokenizer(spec: Mapping[str, Any], paths: Sequence[str]) -> Tokenizer:
     return _module(spec).make_tokenizer(spec, locate(paths))
 
 
+def position_limit(spec: Mapping[str, Any], paths: Sequence[str]) -> PositionLimit:
+    """Tell how many tokens an encoder takes, without its weights; arguments as for `build`."""
+    module = _module(spec)
+    limit = getattr(module, "position_limit", None)
+    # Those of this library count distances, or have no positions.
+    return limit(spec, locate(paths)) if limit else PositionLimit(None)
+
+
 def build(
     spec: Mapping[str, Any],
     paths: Sequence[str],
@@ -195,7 +209,8 @@ def _assemble(
             made = Classifier(made, make_head(made.width, n_classes), frozen)
     digests = _digests(paths, location, frozen)
     digest = digests[location.weights.name] if frozen and location is not None else None
-    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest, digests)
+    file = str(location.weights) if location is not None else ""
+    model = SequenceModel(tokenizer, made.eval(), n_classes, dict(spec), digest, digests, file)
     _check_classes(model, paths)
     return model
 
@@ -292,6 +307,7 @@ def load(path: str, spec: Mapping[str, Any], paths: Sequence[str]) -> SequenceMo
         raise InputError(f"{path}: tensor {wrong[0]} does not fit the encoder; train it again.")
     model.classifier.load_state_dict(weights, strict=False)
     model.classifier.eval()
+    model.file = path
     log.info("%s: %s", path, count_parameters(model))
     return model
 

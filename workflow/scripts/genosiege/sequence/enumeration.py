@@ -167,6 +167,7 @@ class Scorer:
                     sys.maxsize,
                     score(task, self._oracle),
                     task.target.sequence,
+                    task.target.identity,
                 )
                 for task in group
                 if task.key not in self._known
@@ -222,7 +223,7 @@ def _margins(task: _Task, oracle: Oracle) -> Generator[Sequence[str], Answers, N
         strings = [task.target.render(edits) for edits in chunk]
         found = (yield strings).margins.copy()
         for close in np.flatnonzero(np.abs(found) < CLOSE):
-            alone = oracle.logits([strings[close]])
+            alone = oracle.logits([strings[close]], [task.target.identity])
             found[close] = margins(alone, np.array([task.target.label]))[0]
         parts.append(found)
     return np.concatenate(parts)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genosiege.sequence.kmers import KmerTokenizer
 from genosiege.sequence.networks import Classifier
 from genosiege.sequence.tokenizer import BASES, CharacterTokenizer, Spans, Tokenizer, Tokens
 
@@ -190,7 +191,8 @@ def bridged(
     equal share of its token's gradient, and where the token that covers it changes from
     `old` to `new`, the effect is share · (E[new] - E[old]). Summed up, this is the effect of
     giving each old token the mean embedding of the new tokens in its place, weighted by
-    overlap; where the segmentation stays, it is exactly Σ gᵢ · (E[newᵢ] - E[oldᵢ]).
+    overlap; where the segmentation stays, it is exactly Σ gᵢ · (E[newᵢ] - E[oldᵢ]). With k-mers it
+    always stays, and the sum is over all k tokens that the base is in.
 
     Parameters
     ----------
@@ -219,6 +221,13 @@ def bridged(
         return slopes
     mutants = [sequence[:i] + BASES[column] + sequence[i + 1 :] for i, column in places]
     tokens, spans = tokenizer.encode_spans(mutants)
+    rows, columns = np.array(places).T
+    if isinstance(tokenizer, KmerTokenizer):
+        ids = tokens.ids.reshape(len(mutants), -1)
+        token = np.arange(ids.shape[1])
+        change = effect[token, ids] - effect[token, segmented.ids]
+        slopes[rows, columns] = change.sum(axis=1)
+        return slopes
     whole = Tokens(segmented.ids, np.array([0, len(segmented.ids)]))
     old = token_at(whole, segmented.spans, len(sequence))[0]
     new = token_at(tokens, spans, len(sequence))
@@ -227,7 +236,6 @@ def bridged(
     share = np.pad(share, ((0, 1), (0, 1)))
     before = share[old, np.append(segmented.ids, -1)[old]]
     after = share[old, np.append(tokens.ids, -1)[new]]
-    rows, columns = np.array(places).T
     slopes[rows, columns] = (after - before).sum(axis=1)
     return slopes
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from genosiege import files, optimisation
+from genosiege import optimisation
 from genosiege.errors import InputError
 from genosiege.optimisation import seeded
 from genosiege.sequence import classifier
 from genosiege.sequence.encoders import SequenceModel, count_parameters
 from genosiege.sequence.examples import Choice, Example, Pool
-from genosiege.sequence.prediction import Rows, batch, borrowed, encode
+from genosiege.sequence.prediction import Rows, batch, borrowed, encode, head_logits, try_out
 from genosiege.sequence.splits import read_split
 
 log = logging.getLogger(__name__)
@@ -176,8 +176,8 @@ def harden(
     Raises
     ------
     InputError
-        If there is nothing to train on, nothing that can be trained, or the loss is no
-        number any more.
+        If there is nothing to train on, nothing that can be trained, the model before gives
+        no finite answers, or the loss is no number any more.
     """
     if options.attacking and not examples:
         log.info("no adversaries: the model is kept as it is")
@@ -193,8 +193,11 @@ def harden(
     steps = positions.reshape(planned.shape)
     if model.frozen:
         features = _features(model, pool, cached or {}, device)
+        head_logits(model, features, [one.id for one in pool])
         losses = _train_head(model.classifier.head, features, pool, steps, options, rng, device)
     else:
+        first = [pool[row] for row in steps[0]]
+        try_out(model, [one.sequence for one in first], [one.id for one in first], device)
         losses = _train_all(model, pool, steps, options, rng, device)
     n_examples = int((used < len(examples)).sum())
     log.info(
@@ -212,8 +215,11 @@ def _features(
 ) -> NDArray[np.float32]:
     """Give features (n, h): of clean rows the cached ones, of all others fresh ones."""
     known = [one.kind == "clean" and one.id in cached for one in pool]
-    fresh = [one.sequence for one, is_known in zip(pool, known, strict=True) if not is_known]
-    encoded = iter(encode(model, model.tokenizer.encode(fresh), device=device) if fresh else ())
+    fresh = [one for one, is_known in zip(pool, known, strict=True) if not is_known]
+    encoded: Iterator[NDArray[np.float32]] = iter(())
+    if fresh:
+        tokens = model.tokenizer.encode([one.sequence for one in fresh])
+        encoded = iter(encode(model, tokens, device=device, ids=[one.id for one in fresh]))
     return np.stack(
         [
             cached[one.id] if is_known else next(encoded)
@@ -295,9 +301,9 @@ def cached_features(
     """
     if table is None or features is None:
         return {}
-    cached = read_split(table, features).features
-    assert cached is not None
-    return dict(zip(files.read_parquet(table)["id"], cached, strict=True))
+    split = read_split(table, features)
+    assert split.features is not None and split.ids is not None
+    return dict(zip(split.ids, split.features, strict=True))
 
 
 def describe(options: Hardening, pool: Pool, hardened: Hardened) -> dict[str, Any]:

@@ -14,8 +14,16 @@ from torch import nn
 
 from genosiege.errors import InputError
 from genosiege.sequence.encoders import Location, keeps_own_head
+from genosiege.sequence.kmers import TokenOptions
 from genosiege.sequence.networks import Classifier, Encoder, Pooled
+from genosiege.sequence.position_limits import (
+    PositionLimit,
+    counts_behind_padding,
+    of_configuration,
+    of_tables,
+)
 from genosiege.sequence.tokenizer import (
+    BASES,
     BpeTokenizer,
     Spans,
     Tokenizer,
@@ -26,6 +34,21 @@ from genosiege.sequence.tokenizer import (
 
 log = logging.getLogger(__name__)
 
+# Constants that earlier versions of transformers kept among the weights.
+_BUFFERS = (
+    ".position_ids",
+    ".token_type_ids",
+    ".inv_freq",
+    ".masked_bias",
+    ".attn.bias",
+    ".attention.bias",
+)
+
+_SAVE_IT = (
+    "save the tokenizer that the model was trained with beside its weights (tokenizer.json, "
+    "or vocab.txt)"
+)
+
 
 class HubTokenizer:
     """Any tokenizer of transformers, for checkpoints without a `tokenizer.json`.
@@ -34,21 +57,37 @@ class HubTokenizer:
     ----------
     folder : Path
         The checkpoint's folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, or none with a token for padding.
     """
+
+    words = BASES
 
     def __init__(self, folder: Path) -> None:
         try:
             self._backend = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError) as error:
+        # A vocabulary that is not there, or damaged, raises errors of many types.
+        except Exception as error:
             raise InputError(
-                f"{folder}: no tokenizer can be read ({_first_line(error)}); fetch it again."
+                f"{folder}: no tokenizer can be read ({_first_line(error)}); {_SAVE_IT}."
             ) from error
+        vocabulary = set(self._backend.get_vocab()) - set(self._backend.all_special_tokens)
+        # transformers makes one up of special tokens alone where none was saved.
+        if not any(set(BASES) & set(token.upper()) for token in vocabulary):
+            raise InputError(
+                f"{folder}: its tokenizer has special tokens alone, none was saved; {_SAVE_IT}."
+            )
         if self._backend.pad_token_id is None:
             raise InputError(f"{folder}: the tokenizer has no padding token; use another model.")
         self.pad_id = int(self._backend.pad_token_id)
         self.vocab_size = len(self._backend)
+        unknown = self._backend.unk_token_id
+        self.unknown_id = None if unknown is None else int(unknown)
 
     def encode(self, sequences: Sequence[str]) -> Tokens:
         """Give the token ids of each sequence, with the special tokens around it."""
@@ -95,10 +134,10 @@ class HubTokenizer:
 class _Hidden(nn.Module):
     """A network of transformers, called as ours are and giving its last hidden state."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, longest: int | None) -> None:
         super().__init__()
         self.network = network
-        self._longest = _longest(network)
+        self._longest = longest
 
     @property
     def embedding(self) -> nn.Module:
@@ -120,16 +159,18 @@ class OwnHead(Classifier):
     ----------
     network : PreTrainedModel
         A `…ForSequenceClassification`.
+    longest : int or None
+        Most tokens it takes.
     """
 
-    def __init__(self, network: transformers.PreTrainedModel) -> None:
+    def __init__(self, network: transformers.PreTrainedModel, longest: int | None) -> None:
         base = network.base_model
         head = {name: child for name, child in network.named_children() if child is not base}
         super().__init__(base, nn.ModuleDict(head), frozen=True)
         self.n_classes = len(network.config.id2label or ())
         # In a tuple, lest its weights be registered a second time.
         self._whole = (network,)
-        self._longest = _longest(network)
+        self._longest = longest
 
     @property
     def embedding(self) -> nn.Module:
@@ -148,11 +189,25 @@ class OwnHead(Classifier):
 
 
 def make_tokenizer(spec: Mapping[str, Any], location: Location | None) -> Tokenizer:
-    """Read the checkpoint's tokenizer, from `tokenizer.json` where there is one."""
+    """Read the checkpoint's tokenizer, from `tokenizer.json` where there is one.
+
+    `tokens` of the catalogue entry says how a sequence is written for it.
+    """
     location = _required(location)
+    tokenizer: Tokenizer
     if location.tokenizer.is_file():
-        return BpeTokenizer.load(location.tokenizer)
-    return HubTokenizer(location.weights.parent)
+        tokenizer = BpeTokenizer.load(location.tokenizer)
+    else:
+        tokenizer = HubTokenizer(location.weights.parent)
+    return TokenOptions.of(spec).around(tokenizer)
+
+
+def position_limit(spec: Mapping[str, Any], location: Location | None) -> PositionLimit:
+    """Tell from the checkpoint's configuration how many tokens it takes."""
+    config = _config(_required(location).weights.parent)
+    limit = of_configuration(config)
+    # The published heads of these look for tokens that not every tokenizer gives.
+    return limit._replace(known=limit.known and not (_joins_two(config) and keeps_own_head(spec)))
 
 
 def make(spec: Mapping[str, Any], location: Location | None, weights: bool) -> Encoder | Classifier:
@@ -179,20 +234,35 @@ def make(spec: Mapping[str, Any], location: Location | None, weights: bool) -> E
         If the checkpoint is missing, damaged, needs code from a hub, or lacks a tensor.
     """
     folder = _required(location).weights.parent
-    own_head = keeps_own_head(spec)
-    automatic = (
-        transformers.AutoModelForSequenceClassification if own_head else transformers.AutoModel
-    )
-    network = _read(folder, automatic) if weights else _blank(folder, automatic)
+    own_head, config = keeps_own_head(spec), _config(folder)
+    automatic = _class_of(config, own_head)
+    network = _read(folder, automatic, own_head) if weights else _blank(folder, automatic)
     tokenizer = make_tokenizer(spec, location)
     _check_vocabulary(tokenizer, network, folder)
-    # A decoder's head looks for the last token that is not padding.
-    network.config.pad_token_id = tokenizer.pad_id
+    limit = of_configuration(config)
+    longest = limit.most if limit.known else of_tables(network)
+    if not counts_behind_padding(config):
+        # A decoder's head looks for the last token that is not padding.
+        network.config.pad_token_id = tokenizer.pad_id
     network.config.use_cache = False
     if own_head:
-        return OwnHead(network)
+        return OwnHead(network, longest)
     width = int(network.config.hidden_size)
-    return Pooled(_Hidden(network), width, str(spec.get("pooling", "cls")))
+    encoder = network.get_encoder() if _joins_two(config) else network
+    return Pooled(_Hidden(encoder, longest), width, str(spec.get("pooling", "cls")))
+
+
+def _joins_two(config: transformers.PretrainedConfig) -> bool:
+    return bool(config.is_encoder_decoder)
+
+
+def _class_of(config: transformers.PretrainedConfig, own_head: bool) -> Any:
+    if own_head:
+        return transformers.AutoModelForSequenceClassification
+    # Without the decoder, where transformers has that: some are published without.
+    if _joins_two(config) and type(config) in transformers.MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return transformers.AutoModelForTextEncoding
+    return transformers.AutoModel
 
 
 def _config(folder: Path) -> transformers.PretrainedConfig:
@@ -214,7 +284,7 @@ def _blank(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
     return cast(transformers.PreTrainedModel, automatic.from_config(_config(folder)))
 
 
-def _read(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
+def _read(folder: Path, automatic: Any, own_head: bool) -> transformers.PreTrainedModel:
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         network, report = automatic.from_pretrained(
@@ -235,11 +305,18 @@ def _read(folder: Path, automatic: Any) -> transformers.PreTrainedModel:
             f"({_first_line(error)}); remove it and fetch it again."
         ) from error
     # transformers fills what is missing with random values, and only warns.
-    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    missing = sorted(key for key in report["missing_keys"] if own_head or "pooler" not in key)
     if missing:
         raise InputError(
             f"{folder / 'model.safetensors'}: tensor {missing[0]} is missing; "
             "use a checkpoint of this very model."
+        )
+    # Below a head of ours, the checkpoint's own one is in nobody's way.
+    unexpected = sorted(key for key in report["unexpected_keys"] if not key.endswith(_BUFFERS))
+    if own_head and unexpected:
+        raise InputError(
+            f"{folder / 'model.safetensors'}: tensor {unexpected[0]} has no place in "
+            f"{type(network).__name__}; use a checkpoint of this very model, or a head of ours."
         )
     return cast(transformers.PreTrainedModel, network)
 
@@ -259,16 +336,6 @@ def _check_vocabulary(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model knows "
             f"{known}; use the tokenizer of this model."
         )
-
-
-def _longest(network: nn.Module) -> int | None:
-    """Give the most tokens a network with a table of positions takes; None without a table."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Embedding) and name.endswith(("position_embeddings", "wpe")):
-            # RoBERTa and ESM number their positions from behind the padding's.
-            first = 0 if module.padding_idx is None else module.padding_idx + 1
-            return module.num_embeddings - first
-    return None
 
 
 def _check_length(input_ids: torch.Tensor, longest: int | None) -> None:

@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.errors import InputError
-from genosiege.sequence.answers import margins, true_class_probabilities
+from genosiege.sequence.answers import check_finite, margins, true_class_probabilities
+from genosiege.sequence.batching import batches
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.gradients import embed, embedded_as, logits_and_gradients
-from genosiege.sequence.networks import Classifier
-from genosiege.sequence.oracle import batches
 from genosiege.sequence.prediction import batch, borrowed
 from genosiege.sequence.tables import typed
 
@@ -168,6 +167,11 @@ def attack_sample(
         budget, those of smaller budgets and the embedding itself counted, so that the
         margin never rises with epsilon; gradients and queries (points that were scored) are
         counted up to that budget. What the model misclassifies is not attacked.
+
+    Raises
+    ------
+    InputError
+        If an answer is not finite.
     """
     tokens = model.tokenizer.encode(list(sample["sequence"]))
     labels = sample["label"].to_numpy(dtype=np.int64)
@@ -177,7 +181,7 @@ def attack_sample(
         for rows in batches(tokens.lengths, batch_size):
             inputs = batch(tokens, rows, model.tokenizer.pad_id, place)
             names = [str(name) for name in sample["id"].iloc[rows]]
-            attacked = _Batch(model.classifier, *inputs, labels[rows], names)
+            attacked = _Batch(model, *inputs, labels[rows], names)
             for row, results in zip(rows, attacked.run(options), strict=True):
                 found[int(row)] = results
             log.info("%d of %d sequences", len(found), len(tokens))
@@ -189,18 +193,19 @@ class _Batch:
 
     def __init__(
         self,
-        classifier: Classifier,
+        model: SequenceModel,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: NDArray[np.int64],
         names: list[str],
     ) -> None:
-        self._classifier = classifier
+        self._classifier = model.classifier
+        self._file = model.file
         self._inputs = input_ids, attention_mask
         self._real = attention_mask[..., None]
         self._labels = labels
         self._names = names
-        self._origin = embed(classifier, input_ids)
+        self._origin = embed(self._classifier, input_ids)
         norm = (self._origin * self._real).flatten(1).norm(dim=1)
         n_entries = attention_mask.sum(dim=1) * self._origin.shape[2]
         self._size = {"l2": norm, "linf": norm / n_entries.clamp(min=1).sqrt()}
@@ -259,11 +264,16 @@ class _Batch:
         logits, gradients = logits_and_gradients(
             self._classifier, *self._inputs, labels, self._origin + point
         )
-        return logits.cpu().numpy(), gradients
+        return self._checked(logits), gradients
 
     def _logits(self, point: torch.Tensor) -> NDArray[np.float32]:
         with torch.no_grad(), embedded_as(self._classifier, self._origin + point):
-            return np.asarray(self._classifier(*self._inputs).cpu().numpy())
+            return self._checked(self._classifier(*self._inputs))
+
+    def _checked(self, logits: torch.Tensor) -> NDArray[np.float32]:
+        found = np.asarray(logits.cpu().numpy())
+        check_finite(found, self._file, self._names.__getitem__)
+        return found
 
     def _margins(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         return margins(logits, self._labels)

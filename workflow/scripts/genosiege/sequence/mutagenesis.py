@@ -55,7 +55,8 @@ def scan(oracle: "Oracle", sequences: Mapping[str, tuple[str, int]]) -> pd.DataF
         ]
         mutants = [sequence[:place] + base + sequence[place + 1 :] for place, base in edits]
         # A sequence at a time, as attacks do: the answers do not hang on the others.
-        p_true = true_class_probabilities(oracle.logits(mutants), np.full(len(mutants), label))
+        logits = oracle.logits(mutants, [identity] * len(mutants))
+        p_true = true_class_probabilities(logits, np.full(len(mutants), label))
         rows.append(
             pd.DataFrame(edits, columns=["position", "base"]).assign(id=identity, p_true=p_true)
         )

@@ -8,7 +8,7 @@ is spent. A white-box attack asks `WithSlopes`, and is told gradients too, each 
 
 import copy
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Generic, TypeVar
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from genosiege import runtime
 from genosiege.errors import InputError
-from genosiege.sequence.answers import Answers, WithSlopes, margins
+from genosiege.sequence.answers import Answers, WithSlopes, check_finite, margins, quoted
+from genosiege.sequence.batching import batches
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.gradients import Slope, Slopes
 from genosiege.sequence.journal import Journal
@@ -40,9 +41,6 @@ MOST_AT_ONCE = 512
 
 # Strings tokenized at a time; bounds the memory of a whole split.
 _CHUNK = 8192
-# A longer batch than this is cut where padding would exceed the share below.
-_FREE_ROWS = 16
-_LARGEST_PADDING = 0.05
 
 
 @dataclass
@@ -61,6 +59,8 @@ class Search(Generic[Outcome]):
         Yields candidates, receives `Answers`, returns its outcome.
     original : str, optional
         What its candidates are mutants of, as far as is known: they are tokenized sooner.
+    identity : str, optional
+        Id of the sequence, for errors; by default the key.
     """
 
     key: str
@@ -68,6 +68,7 @@ class Search(Generic[Outcome]):
     budget: int
     steps: Steps[Outcome]
     original: str | None = None
+    identity: str | None = None
     n_queries: int = 0
     n_queries_unique: int = 0
     n_gradients: int = 0
@@ -119,7 +120,7 @@ class Oracle:
     Raises
     ------
     InputError
-        If an option has an unknown value.
+        If an option has an unknown value; by everything that asks, if an answer is not finite.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Oracle:
         self.batching = batching
         self.batch_size = batch_size
         self.n_classes = model.n_classes
+        self._file = model.file
         self._tokenizer = model.tokenizer
         self._encode = encoder_of_mutants(model.tokenizer)
         n_parameters = sum(p.numel() for p in model.classifier.parameters())
@@ -167,18 +169,31 @@ class Oracle:
             "batching": self.batching,
         }
 
-    def logits(self, sequences: Sequence[str]) -> Logits:
+    def logits(self, sequences: Sequence[str], ids: Sequence[str] | None = None) -> Logits:
         """Give the logits of sequences, uncounted; duplicates are computed once.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+        ids : sequence of str, optional
+            What they are called, for errors.
 
         Returns
         -------
         ndarray of float32, shape (n, C)
         """
         unique = dict.fromkeys(sequences)
-        rows = dict(zip(unique, self._forward(unique), strict=True))
+        names = {} if ids is None else dict(zip(sequences, ids, strict=True))
+        found = self._forward(unique, lambda sequence: names.get(sequence) or quoted(sequence))
+        rows = dict(zip(unique, found, strict=True))
         return np.array([rows[s] for s in sequences], np.float32).reshape(-1, self.n_classes)
 
-    def settled_logits(self, sequences: Sequence[str], labels: NDArray[np.int64]) -> Logits:
+    def settled_logits(
+        self,
+        sequences: Sequence[str],
+        labels: NDArray[np.int64],
+        ids: Sequence[str] | None = None,
+    ) -> Logits:
         """Give logits like `logits`, those of close calls asked for once more, alone.
 
         Rounding depends on what shares a forward; who is right must not.
@@ -188,8 +203,10 @@ class Oracle:
         sequences : sequence of str
         labels : ndarray of int, shape (n,)
             True classes; a call is close where the margin is within `CLOSE` of 0.
+        ids : sequence of str, optional
+            As for `logits`.
         """
-        found = self.logits(sequences)
+        found = self.logits(sequences, ids)
         for close in np.flatnonzero(np.abs(margins(found, labels)) < CLOSE):
             found[close] = self.logits([sequences[int(close)]])[0]
         return found
@@ -307,9 +324,14 @@ class Oracle:
             for string in strings
             if string not in old
         }
-        new = dict(zip(wanted, self._forward(wanted), strict=True))
+
+        def name(string: str) -> str:
+            search = next(s for s, asked in zip(searches, fresh, strict=True) if string in asked)
+            return search.identity or search.key
+
+        new = dict(zip(wanted, self._forward(wanted, name), strict=True))
         if self._classifier is not self._exact:
-            new |= self._confirmed(searches, fresh, new)
+            new |= self._confirmed(searches, fresh, new, name)
         for search, strings, old in zip(searches, fresh, recalled, strict=True):
             computed = {string: new[string] for string in strings if string not in old}
             search.known.update(old)
@@ -320,7 +342,11 @@ class Oracle:
             journal.save_in_time()
 
     def _confirmed(
-        self, searches: list[Search[Outcome]], fresh: list[list[str]], new: dict[str, Logits]
+        self,
+        searches: list[Search[Outcome]],
+        fresh: list[list[str]],
+        new: dict[str, Logits],
+        name: Callable[[str], str],
     ) -> dict[str, Logits]:
         """Ask about flips again, in fp32.
 
@@ -334,15 +360,19 @@ class Oracle:
                 logits = np.array([new[string] for string in asked])
                 found = margins(logits, np.full(len(asked), search.label)) < 0
                 flips |= {s: search.original for s, f in zip(asked, found, strict=True) if f}
-        return dict(zip(flips, self._forward(flips, self._exact), strict=True))
+        return dict(zip(flips, self._forward(flips, name, self._exact), strict=True))
 
     @torch.inference_mode()
     def _forward(
-        self, originals: Mapping[str, str | None], classifier: Classifier | None = None
+        self,
+        originals: Mapping[str, str | None],
+        name: Callable[[str], str],
+        classifier: Classifier | None = None,
     ) -> Logits:
         """Compute logits of distinct sequences, in an order of their own.
 
-        Each may be given with an original that it is a mutant of.
+        Each may be given with an original that it is a mutant of. `name` says in an error what
+        a sequence is called.
         """
         classifier = classifier or self._classifier
         sequences = list(originals)
@@ -360,34 +390,5 @@ class Oracle:
                     torch.from_numpy(mask).to(self.device),
                 )
                 answered[chunk[rows]] = logits.cpu().numpy()
+        check_finite(answered, self._file, lambda row: name(sequences[row]))
         return answered
-
-
-def batches(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Group sequences of similar length.
-
-    Parameters
-    ----------
-    lengths : ndarray of int, shape (n,)
-        Tokens of each sequence.
-    batch_size : int
-        Most sequences in a group.
-
-    Yields
-    ------
-    ndarray of int
-        Indices of one group, shortest first. A group of more than 16 ends where padding
-        would exceed 5 % of it; smaller ones would cost more than the padding.
-    """
-    order = np.argsort(lengths, kind="stable")
-    start, filled = 0, 0
-    for end, length in enumerate(lengths[order].tolist()):
-        size = end - start
-        padded = length * (size + 1)
-        wasteful = size >= _FREE_ROWS and padded - filled - length > _LARGEST_PADDING * padded
-        if size == batch_size or wasteful:
-            yield order[start:end]
-            start, filled = end, 0
-        filled += length
-    if start < len(order):
-        yield order[start:]

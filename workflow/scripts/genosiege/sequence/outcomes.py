@@ -15,12 +15,14 @@ BLACK_BOX = "black_box"
 """The defence's own attack, run afresh on either model."""
 REPLAY = "replay"
 """The adversaries that this attack found on the baseline, asked of either model."""
+REVERSE = "reverse_replay"
+"""Those that it found on the last round, asked of either model."""
 TRANSFER = "transfer:"
 """With attack and source: adversaries that were made against another model."""
 CLEAN = "clean"
 """No attack: the whole clean test split."""
 
-_TAKEN = (BLACK_BOX, REPLAY, CLEAN, CERTIFY, WORST_CASE)
+_TAKEN = (BLACK_BOX, REPLAY, REVERSE, CLEAN, CERTIFY, WORST_CASE)
 
 SIDE = {
     "correct": "bool",
@@ -62,6 +64,11 @@ class Compared(NamedTuple):
         Other models' adversaries, asked of both, or none.
     descriptions : list of mapping
         Content of `model.json`, of all rounds from 1.
+    reverse : ModelResult or None
+        The last round's adversaries asked of the baseline; None where the suite has no
+        transferred adversaries, and where the last round is the baseline.
+    transfers_count : bool
+        Whether the suite has transferred adversaries.
     """
 
     predictions: list[ModelResult]
@@ -72,6 +79,8 @@ class Compared(NamedTuple):
     certificates: list[ModelResult]
     transfers: list[ModelResult]
     descriptions: list[Mapping[str, Any]]
+    reverse: ModelResult | None = None
+    transfers_count: bool = False
 
 
 def outcomes_table(place: Place, compared: Compared) -> pd.DataFrame:
@@ -91,13 +100,17 @@ def outcomes_table(place: Place, compared: Compared) -> pd.DataFrame:
         test sample a sequence is of; only a transfer may have another than the model's) and id.
 
         `attack` is the name of an attack of the suite, `CERTIFY`, `WORST_CASE` (all of these
-        together), `BLACK_BOX`, `REPLAY`, `TRANSFER` with attack and source, or `CLEAN`.
+        together), `BLACK_BOX`, `REPLAY`, `REVERSE`, `TRANSFER` with attack and source, or
+        `CLEAN`. Where the suite has transferred adversaries, the worst case counts `REPLAY`,
+        `REVERSE` and those of other models as well: either model then faces the adversaries of
+        both, and none has been asked more than the other.
+
         `attacked`: whether there was an adversary for this sequence; no transferred one is made
         of a sequence that its source gets wrong.
 
         With `_before` and `_after`: `correct`, the model is right about the original; `flipped`,
         some attack seed's adversary changes the class within the allowed edits and breaks no
-        hard rule; `n_edits`, fewest edits of a flip, nan without one and for transferred ones.
+        hard rule; `n_edits`, fewest edits of a flip, nan without one.
         For `BLACK_BOX` only: `n_runs`, attack runs on the sequence; `n_drops`, those that are a
         `success_drop`; `edits_of_drops` and `size_of_drops`, sums over these of edits and of the
         fall in confidence.
@@ -113,11 +126,15 @@ def outcomes_table(place: Place, compared: Compared) -> pd.DataFrame:
     _check(place, compared, last)
     own, own_after = (_of_attack(found) for found in compared.black_box)
     clean, clean_after = (_of_predictions(found) for found in compared.predictions)
-    parts = [
-        *_suite(place, compared),
-        _pair(place, BLACK_BOX, own, own_after),
+    transferred = [
         _replay(place, own, compared.replay),
+        *_reverse(place, own_after, compared),
         *_transfers(place, compared.transfers, last),
+    ]
+    parts = [
+        *_suite(place, compared, transferred if compared.transfers_count else []),
+        _pair(place, BLACK_BOX, own, own_after),
+        *transferred,
         _pair(place, CLEAN, clean, clean_after),
     ]
     table = pd.concat(parts, ignore_index=True)
@@ -173,11 +190,16 @@ def _of_attack(result: AttackResult) -> pd.DataFrame:
 
 def _of_transfer(rows: pd.DataFrame) -> pd.DataFrame:
     """Sum up the adversaries of each sequence, of one source; index id."""
-    return rows.groupby("id").agg(
-        label=("label", "first"),
-        attacked=("source_correct", "all"),
-        correct=("correct_before", "all"),
-        flipped=("flipped", "any"),
+    return (
+        rows.assign(edits_of_flip=rows["n_edits"].where(rows["flipped"]))
+        .groupby("id")
+        .agg(
+            label=("label", "first"),
+            attacked=("source_correct", "all"),
+            correct=("correct_before", "all"),
+            flipped=("flipped", "any"),
+            n_edits=("edits_of_flip", "min"),
+        )
     )
 
 
@@ -235,8 +257,10 @@ def _pair(
     return pair.assign(attack=name, sample=sample or place.task)
 
 
-def _suite(place: Place, compared: Compared) -> list[pd.DataFrame]:
-    """Compare the suite; nothing where it is empty."""
+def _suite(
+    place: Place, compared: Compared, transferred: Iterable[pd.DataFrame]
+) -> list[pd.DataFrame]:
+    """Compare the suite, its worst case with what was transferred; nothing where it is empty."""
     if not compared.suite_before and not compared.certificates:
         return []
     (before,) = suites(compared.suite_before, compared.certificates[:1])
@@ -247,13 +271,30 @@ def _suite(place: Place, compared: Compared) -> list[pd.DataFrame]:
             f"{after.last_budget} at the last round; run the workflow again."
         )
     sides = _of_suite(before), _of_suite(after)
-    return [_pair(place, name, sides[0][name], sides[1][name]) for name in sides[0]]
+    pairs = {name: _pair(place, name, sides[0][name], sides[1][name]) for name in sides[0]}
+    own = [pair for pair in transferred if (pair["sample"] == place.task).all()]
+    pairs[WORST_CASE] = _worst([pairs[WORST_CASE], *own])
+    return list(pairs.values())
+
+
+def _worst(pairs: list[pd.DataFrame]) -> pd.DataFrame:
+    """Take of each sequence of the first pair what is worst for either model in all pairs."""
+    first, rows = pairs[0].set_index("id"), pd.concat(pairs)
+    by_id = rows.groupby("id")
+    for when in ("before", "after"):
+        correct = by_id[f"correct_{when}"].all().reindex(first.index)
+        fewest = by_id[f"n_edits_{when}"].min().reindex(first.index).where(correct)
+        first = first.assign(
+            **{f"correct_{when}": correct, f"flipped_{when}": fewest.notna()},
+            **{f"n_edits_{when}": fewest},
+        )
+    return first.reset_index()
 
 
 def _replay(place: Place, own: pd.DataFrame, asked_again: ModelResult | None) -> pd.DataFrame:
     """Compare the adversaries of the baseline's own attack, asked of either model."""
     # The baseline's attack made no adversary of what the baseline gets wrong.
-    before = own[["label", "correct", "flipped"]].assign(attacked=own["correct"])
+    before = own[["label", "correct", "flipped", "n_edits"]].assign(attacked=own["correct"])
     after = before if asked_again is None else _of_transfer(asked_again.rows)
     pair = _pair(place, REPLAY, before, after)
     if (after["attacked"].reindex(before.index) != before["attacked"]).any():
@@ -262,6 +303,14 @@ def _replay(place: Place, own: pd.DataFrame, asked_again: ModelResult | None) ->
             "again."
         )
     return pair
+
+
+def _reverse(place: Place, own_after: pd.DataFrame, compared: Compared) -> list[pd.DataFrame]:
+    """Compare the adversaries of the last round's own attack, where the baseline was asked."""
+    if compared.reverse is None:
+        return []
+    after = own_after.assign(attacked=own_after["correct"])
+    return [_pair(place, REVERSE, _of_transfer(compared.reverse.rows), after)]
 
 
 def _transfers(place: Place, transfers: Iterable[ModelResult], last: str) -> list[pd.DataFrame]:
@@ -296,6 +345,11 @@ def _check(place: Place, compared: Compared, last: str) -> None:
         ("predictions", compared.predictions, ends),
         ("own attacks", compared.black_box, ends),
         ("replays", [compared.replay] if compared.replay else [], ends[1:] if n else []),
+        (
+            "reverse replays",
+            [compared.reverse] if compared.reverse else [],
+            ends[1:] if n and compared.transfers_count else [],
+        ),
         ("attacks of the suite", compared.suite_before, ends[:1] * len(compared.suite_before)),
         ("attacks of the suite", compared.suite_after, ends[1:] * len(compared.suite_before)),
         ("certificates", compared.certificates, ends if compared.certificates else []),

@@ -4,7 +4,7 @@ Apart from training, so that a change of it makes no features and no attacks aga
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from genosiege.sequence.answers import check_finite
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.tokenizer import Tokens
 
@@ -26,8 +27,25 @@ def predict(
     batch_size: int = 128,
     device: torch.device | None = None,
 ) -> NDArray[np.float32]:
-    """Give logits (n, C) of tokenized sequences, in batches of similar length."""
+    """Give logits (n, C) of tokenized sequences, in batches of similar length; unchecked."""
     return _in_batches(model.classifier, model, tokens, batch_size, device)
+
+
+def try_out(
+    model: SequenceModel,
+    sequences: Sequence[str],
+    ids: Sequence[str] | None = None,
+    device: torch.device | None = None,
+) -> None:
+    """Ask a model about a few sequences before it is trained further.
+
+    Raises
+    ------
+    InputError
+        If an answer is not finite: else the training would be blamed for it.
+    """
+    logits = predict(model, model.tokenizer.encode(sequences), device=device)
+    check_finite(logits, model.file, _naming(ids))
 
 
 def encode(
@@ -35,17 +53,33 @@ def encode(
     tokens: Tokens,
     batch_size: int = 128,
     device: torch.device | None = None,
+    ids: Sequence[str] | None = None,
 ) -> NDArray[np.float32]:
-    """Give the encoder's features (n, h) of tokenized sequences: what a head is trained on."""
-    return _in_batches(model.classifier.encoder, model, tokens, batch_size, device)
+    """Give the encoder's features (n, h) of tokenized sequences: what a head is trained on.
+
+    Raises
+    ------
+    InputError
+        If one is not finite; `ids` tell whose.
+    """
+    features = _in_batches(model.classifier.encoder, model, tokens, batch_size, device)
+    check_finite(features, model.file, _naming(ids))
+    return features
 
 
-def head_logits(model: SequenceModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give logits (n, C) of cached features (n, h)."""
+def head_logits(
+    model: SequenceModel, features: NDArray[np.float32], ids: Sequence[str] | None = None
+) -> NDArray[np.float32]:
+    """Give logits (n, C) of cached features (n, h); errors as for `encode`."""
     head = model.classifier.head
     with borrowed(head, None) as place, torch.inference_mode():
-        logits = head.eval()(torch.from_numpy(features).to(place))
-    return np.asarray(logits.float().cpu().numpy())
+        logits = head.eval()(torch.from_numpy(features).to(place)).float().cpu().numpy()
+    check_finite(logits, model.file, _naming(ids))
+    return np.asarray(logits)
+
+
+def _naming(ids: Sequence[str] | None) -> Callable[[int], str]:
+    return lambda row: f"number {row + 1}" if ids is None else str(ids[row])
 
 
 def _in_batches(

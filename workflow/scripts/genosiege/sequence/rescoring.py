@@ -61,9 +61,9 @@ def rescore(
         If an adversary is no substitution of its original.
     """
     oracle = Oracle(model, precision="fp32", batching="per_sequence", batch_size=batch_size)
-    labels = shards["label"].to_numpy()
-    before = oracle.logits(list(shards["original"]))
-    after = oracle.logits(list(shards["adversarial"]))
+    labels, ids = shards["label"].to_numpy(), list(shards["id"])
+    before = oracle.logits(list(shards["original"]), ids)
+    after = oracle.logits(list(shards["adversarial"]), ids)
     rows = shards.assign(
         p_true_before=true_class_probabilities(before, labels),
         p_true_after=true_class_probabilities(after, labels),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +30,7 @@ _ATTACK = r"attacks/(?P<attack>[^/]+)/(?P<split>train|dev|test)\.parquet$"
 _CERTIFICATE = r"certify\.parquet$"
 _TRANSFER = r"transfer/(?P<attack>[^/]+)\.parquet$"
 _REPLAY = r"replay/(?P<attack>[^/]+)\.parquet$"
+_REVERSE = r"reverse_replay/(?P<attack>[^/]+)\.parquet$"
 _LATENT = r"latent(/(?P<attack>[^/]+))?\.parquet$"
 _PREDICTIONS = r"predictions\.parquet$"
 
@@ -85,9 +86,17 @@ TRANSFER_ROWS = {
     "margin_after": "float64",
     "correct_before": "bool",
     "flipped": "bool",
+    "n_edits": "int64",
 }
 """A transferred adversary: one row per source model, attack seed and sequence."""
 PREDICTION_ROWS = {"id": "object", "label": "int64", "correct": "bool"}
+
+METRICS = (
+    *MODEL, "n", "accuracy", "mcc", "f1", "auroc", "ece", "loss", "mean_margin", "saturation",
+    "parameters", "confusion_matrix", "mcc_interval", "n_predicted_classes", "majority_share",
+    "better_than_chance", "input_check",
+)  # fmt: skip
+"""What tables read of a `metrics.json`."""
 
 
 class AttackResult(NamedTuple):
@@ -118,6 +127,21 @@ class ModelResult(NamedTuple):
     stage: str
     attack: str
     rows: pd.DataFrame
+
+
+def read_metrics(path: str) -> dict[str, Any]:
+    """Read what was measured of a model on the clean test split, `…/stage/metrics.json`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no JSON, or lacks what tables need of it.
+    """
+    found = files.read_json(path)
+    missing = [name for name in METRICS if name not in found]
+    if missing:
+        raise InputError(f"{path}: {missing[0]} is missing; make this file again.")
+    return dict(found)
 
 
 def read_attack(path: str, extra: Mapping[str, str] | None = None) -> AttackResult:
@@ -175,6 +199,15 @@ def read_replay(path: str) -> ModelResult:
     Errors as for `read_attack`.
     """
     return _read_of_model(path, _REPLAY, TRANSFER_ROWS, "replay", "replay/attack.parquet")
+
+
+def read_reverse_replay(path: str) -> ModelResult:
+    """Read a hardened model's adversaries scored on the baseline, beside the hardened model.
+
+    `…/stage/reverse_replay/attack.parquet`; errors as for `read_attack`.
+    """
+    example = "reverse_replay/attack.parquet"
+    return _read_of_model(path, _REVERSE, TRANSFER_ROWS, "reverse replay", example)
 
 
 def read_predictions(path: str) -> ModelResult:

@@ -37,7 +37,7 @@ COLUMNS = {
         )
         for column in rates.columns(name)
     },
-    "replay_gap": _RATE,
+    "replay_gap": _RATE, "input_check": "object",
 }  # fmt: skip
 """The table `hardening`, one row per round; the baseline is round 0."""
 
@@ -202,7 +202,7 @@ _TOLD_OF_ATTACK = ("n_attacked", "n_adversaries")
 
 def _clean(metrics: Mapping[str, Any]) -> dict[str, Any]:
     n = int(metrics["n"])
-    row = {"n_test": n} | {name: metrics[name] for name in _CLEAN_MEASURES}
+    row = {"n_test": n} | {name: metrics[name] for name in (*_CLEAN_MEASURES, "input_check")}
     for name in ("accuracy", "saturation"):
         row |= rates.wilson(name, round(metrics[name] * n), n)
     return row
@@ -313,7 +313,7 @@ def _check(place: Place, options: Mapping[str, Any], measured: Measured) -> None
     ):
         check_stages(place, what, given, expected, last)
     for metrics in measured.metrics:
-        for name in ("n", "accuracy", *_CLEAN_MEASURES):
+        for name in ("n", "accuracy", *_CLEAN_MEASURES, "input_check"):
             field(metrics, name, place)
     tables: list[AttackResult | ModelResult] = [*measured.attacks, *measured.training_attacks]
     for found in [*tables, *measured.replays]:

@@ -1,5 +1,6 @@
 """One split of a prepared task, with what was made of it."""
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
@@ -12,11 +13,12 @@ from genosiege.sequence.tokenizer import Tokens
 
 
 class Split(NamedTuple):
-    """Sequences (n), their labels (n,), and features (n, h) where they were cached."""
+    """Sequences (n), their labels (n,), features (n, h) where they were cached, and ids (n)."""
 
     sequences: list[str]
     labels: NDArray[np.int64]
     features: NDArray[np.float32] | None = None
+    ids: Sequence[str] | None = None
 
 
 def read_split(table: str | PathLike[str], features: str | PathLike[str] | None = None) -> Split:
@@ -28,15 +30,17 @@ def read_split(table: str | PathLike[str], features: str | PathLike[str] | None 
         If a file is missing or damaged, or the two differ in length.
     """
     rows = files.read_parquet(table)
-    sequences, labels = rows["sequence"].tolist(), rows["label"].to_numpy(np.int64)
+    split = Split(
+        rows["sequence"].tolist(), rows["label"].to_numpy(np.int64), None, rows["id"].tolist()
+    )
     if features is None:
-        return Split(sequences, labels)
+        return split
     cached = files.read_tensors(features)["features"].numpy()
-    if len(cached) != len(labels):
+    if len(cached) != len(rows):
         raise InputError(
-            f"{features}: {len(cached)} rows, but {table} has {len(labels)}; remove it and rerun."
+            f"{features}: {len(cached)} rows, but {table} has {len(rows)}; remove it and rerun."
         )
-    return Split(sequences, labels, cached)
+    return split._replace(features=cached)
 
 
 def write_tokens(tokens: Tokens, pad_id: int, path: str | PathLike[str]) -> None:

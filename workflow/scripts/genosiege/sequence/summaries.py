@@ -15,7 +15,10 @@ from genosiege.statistics import Interval, bootstrap_interval, weighted_mean, wi
 STOP_REASONS = ("success", "patience", "generations", "query_budget", "exhausted")
 SPLITS = ("train", "dev", "test")
 MEASURES = ("accuracy", "mcc", "f1", "auroc", "ece", "loss", "mean_margin", "saturation")
+ANSWERS = ("n_predicted_classes", "majority_share", "better_than_chance", "input_check")
 ATTACK = [*MODEL, "attack", "split"]
+PRUNED = {"pruned": "object"}
+"""What `attacks_table` needs of an attack table beside `results.ATTACK_ROWS`."""
 
 
 def data_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -125,7 +128,8 @@ def baseline_table(metrics: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             f"parameters_{name}": found["parameters"][name]
             for name in ("trainable", "frozen", "total")
         }
-        table.append(row)
+        row |= {f"mcc_{end}": found["mcc_interval"][end] for end in ("low", "high")}
+        table.append(row | {name: found[name] for name in ANSWERS})
     return _frame(table, MODEL).sort_values(MODEL, ignore_index=True)
 
 
@@ -135,7 +139,7 @@ def attacks_table(results: Iterable[AttackResult]) -> pd.DataFrame:
     Parameters
     ----------
     results : iterable of AttackResult
-        With one row per sequence and attack seed.
+        With one row per sequence and attack seed, read with `PRUNED`.
 
     Returns
     -------
@@ -179,7 +183,8 @@ def _attack_row(result: AttackResult) -> dict[str, Any]:
     row |= rates.named("mean_confidence_drop", attacked["confidence_drop"].mean(), interval)
     row["flips_lost_on_rescoring"] = result.search_flips_lost
     stops = attacked["stop_reason"].value_counts()
-    return row | {f"stop_{reason}": int(stops.get(reason, 0)) for reason in STOP_REASONS}
+    row |= {f"stop_{reason}": int(stops.get(reason, 0)) for reason in STOP_REASONS}
+    return row | {"n_pruning_cut": int((attacked["pruned"] == "cut").sum())}
 
 
 def robust_at(rows: pd.DataFrame, budget: int | None = None) -> "pd.Series[bool]":

@@ -23,6 +23,7 @@ SHARD_COLUMNS = {
     "n_queries_unique": "int64",
     "n_gradients": "int64",
     "stop_reason": "str",
+    "pruned": "str",
 }
 """What a search leaves behind; everything else is computed anew from the strings."""
 
@@ -56,6 +57,7 @@ ATTACK_COLUMNS = {
     "n_gradients": "int64",
     "status": "str",
     "stop_reason": "str",
+    "pruned": "str",
 }
 """The attack row, one per sequence of the sample and attack seed."""
 

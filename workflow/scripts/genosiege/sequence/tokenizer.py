@@ -21,8 +21,9 @@ from genosiege.errors import InputError
 
 SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 BASES = "ACGT"
-# How tokenizers of genomic models name their padding token.
+# How tokenizers of genomic models name their padding token, and the one for what they do not know.
 _PADDING_NAMES = ("[PAD]", "<pad>")
+_UNKNOWN_NAMES = ("[UNK]", "<unk>")
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def laid_end_to_end(
 
 
 class Tokenizer(Protocol):
-    """What an encoder needs of a tokenizer."""
+    """What an encoder needs of a tokenizer, and what tells whether it reads DNA."""
 
     @property
     def pad_id(self) -> int:
@@ -130,6 +131,14 @@ class Tokenizer(Protocol):
     @property
     def vocab_size(self) -> int:
         """Number of ids, special tokens counted."""
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of what the vocabulary has not; None where there is none."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The shortest strings that have a token each: bases, or all k-mers."""
 
     def encode(self, sequences: Sequence[str]) -> Tokens:
         """Give the token ids of each sequence."""
@@ -160,12 +169,15 @@ class BpeTokenizer:
         How many bases each id stands for; 0 for special tokens.
     """
 
+    words = BASES
+
     def __init__(self, backend: tokenizers.Tokenizer, pad_id: int) -> None:
         backend.no_truncation()
         backend.no_padding()
         self.backend = backend
         self.pad_id = pad_id
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+        self.unknown_id = _unknown_id(backend)
         self.n_bases = _bases_of_tokens(backend)
 
     @classmethod
@@ -256,6 +268,8 @@ class CharacterTokenizer:
 
     pad_id = 4
     vocab_size = 5
+    unknown_id = None
+    words = BASES
     _alphabet = "ACGTN"
 
     def __init__(self) -> None:
@@ -313,6 +327,13 @@ def _bases_of_tokens(backend: tokenizers.Tokenizer) -> NDArray[np.int64]:
     for token, identity in vocabulary.items():
         n_bases[identity] = 1 if token == unknown else 0 if token in special else len(token)
     return n_bases
+
+
+def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
+    # Unigram models do not tell their own.
+    names = [getattr(backend.model, "unk_token", None), *_UNKNOWN_NAMES]
+    found = (backend.token_to_id(name) for name in names if name is not None)
+    return next((int(identity) for identity in found if identity is not None), None)
 
 
 def _padding_id(backend: tokenizers.Tokenizer, path: str | PathLike[str]) -> int:

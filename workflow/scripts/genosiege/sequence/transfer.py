@@ -73,14 +73,14 @@ def _lengths(sources: Sequence[AttackResult]) -> set[int]:
 def _scored(oracle: Oracle, source: AttackResult) -> pd.DataFrame:
     """Ask about one source at a time: the same batches as when the source was rescored."""
     rows = source.rows
-    labels = rows["label"].to_numpy()
-    scored = rows[["attack_seed", "id", "label"]].assign(
+    labels, ids = rows["label"].to_numpy(), list(rows["id"])
+    scored = rows[["attack_seed", "id", "label", "n_edits"]].assign(
         source_task=source.task,
         source_encoder=source.encoder,
         source_correct=rows["correct_before"],
         source_flipped=rows["success_flip"],
-        margin_before=margins(oracle.logits(list(rows["original"])), labels),
-        margin_after=margins(oracle.logits(list(rows["adversarial"])), labels),
+        margin_before=margins(oracle.logits(list(rows["original"]), ids), labels),
+        margin_after=margins(oracle.logits(list(rows["adversarial"]), ids), labels),
     )
     scored["correct_before"] = scored["margin_before"] >= 0
     scored["flipped"] = (

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from genosiege.comparisons import mcnemar
+from genosiege.comparisons import mcnemar, smallest_difference
 from genosiege.errors import InputError
 from genosiege.sequence import changes, rates
 from genosiege.sequence.changes import LEVEL, Change, Family, Pair
+from genosiege.sequence.judging import Evidence, Terms, judge
 from genosiege.sequence.outcomes import BLACK_BOX, CLEAN
 from genosiege.sequence.rounds import in_order
 from genosiege.sequence.worst_case import WORST_CASE
@@ -17,30 +18,27 @@ from genosiege.sequence.worst_case import WORST_CASE
 MODEL = ["task", "encoder", "seed"]
 """One family of comparisons: the defences of one model."""
 
-MOST_CLEAN_LOSS = 0.01
-"""Clean accuracy that a gain in robustness may cost: less than so much, with confidence."""
-
-GAIN, MASKING, NO_DIFFERENCE = "robust gain", "masking", "no difference shown"
-
 VERDICT_COLUMNS = [
     *MODEL, "defence", "kind", "adversary_source", "attack", "last_round", "stop_reason",
     "n_test", "clean_accuracy_baseline", "clean_accuracy_last", *changes.columns("clean_accuracy"),
     "n_sequences", "robust_accuracy_baseline", "robust_accuracy_last",
     *changes.columns("robust_accuracy"), "n_both_correct", *changes.columns("flip_rate"),
     *changes.columns("black_box_flip_rate"), *changes.columns("transferred_flip_rate"),
-    *changes.columns("median_edits"), "verdict", "note",
+    *changes.columns("median_edits"), "verdict", "note", "suite", "edits", "family_size",
+    "smallest_gain", "input_check_last", *changes.columns("own_minus_worst"),
+    *changes.columns("own_minus_transferred"),
 ]  # fmt: skip
 ATTACK_COLUMNS = [
     *MODEL, "defence", "adversary_source", "attack", "n_sequences",
     *rates.columns("robust_accuracy_baseline"), *rates.columns("robust_accuracy_last"),
     *changes.columns("robust_accuracy"), "n_correct_baseline", *rates.columns("flip_rate_baseline"),
-    "n_correct_last", *rates.columns("flip_rate_last"),
+    "n_correct_last", *rates.columns("flip_rate_last"), "suite", "edits",
 ]  # fmt: skip
 _COUNTS = ("n_test", "n_sequences", "n_both_correct", "n_correct_baseline", "n_correct_last")
 
 
 def verdict_table(
-    rounds: pd.DataFrame, outcomes: pd.DataFrame, defences: Sequence[str] = ()
+    rounds: pd.DataFrame, outcomes: pd.DataFrame, terms: Terms, defences: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Judge each defence by its last round against the baseline.
 
@@ -50,6 +48,8 @@ def verdict_table(
         From `rounds.rounds_table`, of any number of defences.
     outcomes : pandas.DataFrame
         From `outcomes.outcomes_table`, of the same defences.
+    terms : Terms
+        The edit budget and the suite that they are judged under.
     defences : sequence of str
         In which order they stand in the table; by default by name.
 
@@ -68,21 +68,18 @@ def verdict_table(
 
     Notes
     -----
-    *Robust gain*: the interval of the change of robust accuracy under the worst case of the
-    suite lies above 0, and that of clean accuracy above −`MOST_CLEAN_LOSS`. *Masking*: flips
-    by the defence's own attack fall, while those under the worst case or those by transferred
-    adversaries do not. Otherwise *no difference shown*.
+    The rule is at `judging.judge`.
     """
     rows = [
-        row
-        for model, family in _families(rounds, outcomes)
-        for row in _verdicts(model, _ends(rounds, model), family)
+        row | _said(terms)
+        for model, family in _families(rounds, changes.within(outcomes, terms.edits))
+        for row in _verdicts(model, _ends(rounds, model), family, terms)
     ]
     return _table(rows, VERDICT_COLUMNS, defences)
 
 
 def defence_attacks_table(
-    rounds: pd.DataFrame, outcomes: pd.DataFrame, defences: Sequence[str] = ()
+    rounds: pd.DataFrame, outcomes: pd.DataFrame, terms: Terms, defences: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Compare last round and baseline under each attack.
 
@@ -95,7 +92,7 @@ def defence_attacks_table(
         over the defences of a model, within an attack.
     """
     rows = []
-    for model, family in _families(rounds, outcomes):
+    for model, family in _families(rounds, changes.within(outcomes, terms.edits)):
         ends = _ends(rounds, model)
         for attack in sorted({name for found in family.values() for name in found["attack"]}):
             if attack == CLEAN:
@@ -103,7 +100,7 @@ def defence_attacks_table(
             under = {name: changes.under(found, attack) for name, found in family.items()}
             compared = changes.of_rates({n: changes.withstood(found) for n, found in under.items()})
             rows += [
-                {**_place(ends[name]), "attack": attack}
+                {**_place(ends[name]), "attack": attack, **_said(terms)}
                 | _under_attack(found)
                 | compared[name].named("robust_accuracy")
                 for name, found in under.items()
@@ -137,15 +134,23 @@ def _families(
 
 
 End = Mapping[str, Any]
-"""A defence's last round, and in `n_kept` how many of its rounds kept the model."""
+"""A defence's last round; `n_kept`, how many of its rounds kept the model; and of the baseline
+`input_check_baseline`."""
 
 
 def _ends(rounds: pd.DataFrame, model: tuple[Any, ...]) -> dict[str, End]:
     """Give the last round of each of a model's defences."""
     own = rounds[(rounds[MODEL] == list(model)).all(axis=1)]
-    kept = own.groupby("defence")["kept"].sum()
-    ends = own[own["is_last"]].set_index("defence", drop=False).assign(n_kept=kept)
+    by_defence = own.sort_values("round").groupby("defence")
+    ends = own[own["is_last"]].set_index("defence", drop=False)
+    ends = ends.assign(
+        n_kept=by_defence["kept"].sum(), input_check_baseline=by_defence["input_check"].first()
+    )
     return {str(name): {str(k): v for k, v in end.items()} for name, end in ends.iterrows()}
+
+
+def _said(terms: Terms) -> dict[str, Any]:
+    return {"suite": ";".join(terms.suite), "edits": terms.edits}
 
 
 def _place(end: End) -> dict[str, Any]:
@@ -179,29 +184,22 @@ def _under_attack(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _verdicts(
-    model: tuple[Any, ...], ends: Mapping[str, End], family: Family
+    model: tuple[Any, ...], ends: Mapping[str, End], family: Family, terms: Terms
 ) -> Iterator[dict[str, Any]]:
     """Judge the defences of one model."""
     clean = {name: changes.clean(rows) for name, rows in family.items()}
     worst = {name: changes.under(rows, WORST_CASE) for name, rows in family.items()}
     robust = {name: changes.withstood(rows) for name, rows in worst.items()}
     flips = {name: changes.flips(rows) for name, rows in worst.items()}
-    own = {name: changes.flips(changes.under(rows, BLACK_BOX)) for name, rows in family.items()}
-    transferred = {name: changes.transferred(rows) for name, rows in family.items()}
-    compared = {
-        "clean_accuracy": changes.of_rates(clean),
-        "robust_accuracy": changes.of_rates(robust),
-        "flip_rate": changes.of_rates(flips),
-        "black_box_flip_rate": changes.of_rates(own),
-        "transferred_flip_rate": changes.of_rates(transferred),
-        "median_edits": changes.of_edits(model, family),
-    }
+    compared = _compared(model, family, clean, robust, flips)
     for name, rows in family.items():
         end = ends[name]
         found = {measure: by_defence[name] for measure, by_defence in compared.items()}
         # The criterion of clean accuracy is about this defence alone.
         plain = mcnemar(*clean[name], LEVEL).interval
         found["clean_accuracy"] = found["clean_accuracy"]._replace(interval=plain)
+        smallest = _smallest_gain(robust[name], found["robust_accuracy"].level)
+        verdict, note = judge(_evidence(end, rows, found, terms, len(worst[name]), smallest))
         row = _place(end) | {
             **{column: end[column] for column in ("kind", "attack", "stop_reason")},
             "last_round": end["round"],
@@ -210,61 +208,67 @@ def _verdicts(
             "n_sequences": len(worst[name]),
             **_shares("robust_accuracy", robust[name]),
             "n_both_correct": len(flips[name].last),
-            "verdict": judge(found),
-            "note": "; ".join(_notes(end, bool(rows["trained_on"].any()), found)),
+            "verdict": verdict,
+            "note": note,
+            "family_size": len(family),
+            "smallest_gain": smallest,
+            "input_check_last": end["input_check"],
         }
         for measure, change in found.items():
             row |= change.named(measure)
         yield row
 
 
+def _compared(
+    model: tuple[Any, ...],
+    family: Family,
+    clean: Mapping[str, Pair],
+    robust: Mapping[str, Pair],
+    flips: Mapping[str, Pair],
+) -> dict[str, dict[str, Change]]:
+    """Compare both ends in each measure, by defence."""
+    own = {name: changes.flips(changes.under(rows, BLACK_BOX)) for name, rows in family.items()}
+    transferred = {name: changes.transferred(rows) for name, rows in family.items()}
+    return {
+        "clean_accuracy": changes.of_rates(clean),
+        "robust_accuracy": changes.of_rates(robust),
+        "flip_rate": changes.of_rates(flips),
+        "black_box_flip_rate": changes.of_rates(own),
+        "transferred_flip_rate": changes.of_rates(transferred),
+        "median_edits": changes.of_edits(model, family),
+        **changes.of_masking(model, family),
+    }
+
+
+def _evidence(
+    end: End,
+    rows: pd.DataFrame,
+    found: Mapping[str, Change],
+    terms: Terms,
+    n: int,
+    smallest_gain: float,
+) -> Evidence:
+    return Evidence(
+        changes=found,
+        input_check=end["input_check"],
+        input_check_baseline=end["input_check_baseline"],
+        lacking=terms.lacking,
+        n=n,
+        smallest_gain=smallest_gain,
+        n_rounds=end["round"],
+        n_kept=end["n_kept"],
+        trained_on=bool(rows["trained_on"].any()),
+        others_asked=changes.asks_others(rows),
+    )
+
+
+def _smallest_gain(pair: Pair, level: float) -> float:
+    """Say which gain so many sequences could have shown, at the level of this comparison."""
+    n = len(pair.last)
+    discordant = float((pair.last != pair.baseline).mean()) if n else 0.0
+    return smallest_difference(n, discordant, level)
+
+
 def _shares(name: str, pair: Pair) -> dict[str, float]:
     both = (("baseline", pair.baseline), ("last", pair.last))
     return {f"{name}_{when}": found.mean() if len(found) else math.nan for when, found in both}
-
-
-def judge(found: Mapping[str, Change]) -> str:
-    """Give the verdict; the rule is at `verdict_table`.
-
-    Parameters
-    ----------
-    found : mapping of str to Change
-        Of clean_accuracy, robust_accuracy, flip_rate, black_box_flip_rate and
-        transferred_flip_rate. What was not measured neither falls nor fails to.
-    """
-    if found["robust_accuracy"].rises and _keeps_clean(found):
-        return GAIN
-    others = [found["flip_rate"], found["transferred_flip_rate"]]
-    measured = [change for change in others if not math.isnan(change.value)]
-    if found["black_box_flip_rate"].falls and not all(change.falls for change in measured):
-        return MASKING
-    return NO_DIFFERENCE
-
-
-def _keeps_clean(found: Mapping[str, Change]) -> bool:
-    return found["clean_accuracy"].interval.low > -MOST_CLEAN_LOSS
-
-
-def _notes(end: End, trained_on: bool, found: Mapping[str, Change]) -> Iterator[str]:
-    """Say what a reader must know beyond the verdict."""
-    robust, clean = found["robust_accuracy"], found["clean_accuracy"]
-    n_rounds, n_kept = end["round"], end["n_kept"]
-    if not n_rounds:
-        yield "no round was run"
-    if n_kept:
-        which = "all rounds" if n_kept == n_rounds else f"{n_kept} of {n_rounds} rounds"
-        yield f"{which} kept the model: no adversaries"
-    if trained_on:
-        yield "trained on sequences it is tested on"
-    if math.isnan(robust.value):
-        yield "no attack of a suite was run"
-    if robust.falls:
-        yield "robust accuracy fell"
-    if robust.rises and not _keeps_clean(found):
-        yield "gain paid with clean accuracy"
-    elif clean.falls:
-        yield "clean accuracy fell"
-    if (robust.rises or robust.falls) and robust.p > 1 - LEVEL:
-        yield "the exact test does not confirm the interval of robust accuracy"
-    if judge(found) == GAIN and not found["transferred_flip_rate"].falls:
-        yield "flips by transferred adversaries do not fall"

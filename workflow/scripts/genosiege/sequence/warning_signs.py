@@ -1,16 +1,19 @@
-"""Signs that an attack was weaker than it should be, so that its robust accuracy flatters.
+"""Signs that a robust accuracy flatters: the attack is too weak, or the model knows nothing.
 
 The signs of masked gradients are those of Athalye, Carlini and Wagner (2018, ICML) and of
 Carlini et al. (2019, arXiv 1902.06705): a black-box attack better than the white-box one, and
 random search better than a directed one. The rest tells where a search ended too early.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from genosiege.comparisons import PairedRates, mcnemar_family
+from genosiege.input_checks import PASSED
 from genosiege.sequence.results import AttackResult
 from genosiege.sequence.suite import MODEL, Suite, suites
 
@@ -35,7 +38,10 @@ COLUMNS = [*MODEL, "warning", "attack", "n", "of", "value", "p", "message"]
 
 
 class Sign(NamedTuple):
-    """One warning about one attack; `n` of `of` are counts, the rest as in the caption."""
+    """One warning about one attack, or about the model where `attack` is empty.
+
+    `n` of `of` are counts, the rest as in the caption.
+    """
 
     warning: str
     attack: str
@@ -46,8 +52,12 @@ class Sign(NamedTuple):
     message: str
 
 
-def warnings_table(attacks: Iterable[AttackResult], kinds: Mapping[str, str]) -> pd.DataFrame:
-    """List what is fishy about the attacks on each model.
+def warnings_table(
+    attacks: Iterable[AttackResult],
+    kinds: Mapping[str, str],
+    metrics: Iterable[Mapping[str, Any]] = (),
+) -> pd.DataFrame:
+    """List what is fishy about the attacks on each model, then about the models.
 
     Parameters
     ----------
@@ -55,6 +65,8 @@ def warnings_table(attacks: Iterable[AttackResult], kinds: Mapping[str, str]) ->
         All attacks in DNA space.
     kinds : mapping of str to str
         Kind of each attack by its name.
+    metrics : iterable of mapping
+        Content of the models' `metrics.json`.
 
     Returns
     -------
@@ -71,16 +83,54 @@ def warnings_table(attacks: Iterable[AttackResult], kinds: Mapping[str, str]) ->
             if kinds[attack.attack] not in UNDIRECTED:
                 signs += _budget_exhausted(attack)
         rows += [suite.place | sign._asdict() for sign in signs]
+    measured = [{**found, "split": "test"} for found in metrics]
+    for found in sorted(measured, key=lambda found: tuple(found[name] for name in MODEL)):
+        place = {name: found[name] for name in MODEL}
+        rows += [place | sign._asdict() for sign in _input_check(found)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _input_check(metrics: Mapping[str, Any]) -> Iterator[Sign]:
+    """Say why no robust accuracy of a model means anything, where its answers tell so."""
+    code, of = metrics["input_check"], int(metrics["n"])
+    if code == PASSED:
+        return
+    if code == "constant_model":
+        answer = int(np.sum(metrics["confusion_matrix"], axis=0).argmax())
+        message = (
+            f"The model gives class {answer} to all {of} test sequences: it cannot read them, or "
+            "has learned nothing, and robust accuracy only counts the sequences of that class."
+        )
+        yield Sign(code, "", of, of, 1.0, math.nan, message)
+        return
+    right, interval = round(metrics["accuracy"] * of), metrics["mcc_interval"]
+    message = (
+        f"The model gets {right} of {of} test sequences right, and one class given to all would "
+        f"get {round(metrics['majority_share'] * of)}; its MCC is {metrics['mcc']:.3f} "
+        f"[{interval['low']:.3f}, {interval['high']:.3f}]: {_ANSWERS[code]}."
+    )
+    yield Sign(code, "", right, of, metrics["mcc"], math.nan, message)
+
+
+_ANSWERS = {
+    "labels_swapped": "it is worse than chance, so the labels look swapped; compare the order of "
+    "its classes with the task's",
+    "no_better_than_majority": "that is no better than chance, so do not call it robust",
+}
+
+
 def with_codes(attacks: pd.DataFrame, warnings: pd.DataFrame) -> pd.DataFrame:
-    """Add to `summaries.attacks_table` a column `warnings`: each attack's codes, joined by ";"."""
+    """Add to `summaries.attacks_table` a column `warnings`: each attack's codes, joined by ";".
+
+    What the table counts of pruning stays behind it, as the last column.
+    """
     codes: dict[tuple[Any, ...], dict[str, None]] = {}
     for row in warnings[[*MODEL, "attack", "warning"]].itertuples(index=False):
         codes.setdefault(tuple(row[:-1]), {})[row[-1]] = None
     places = attacks[[*MODEL, "attack"]].itertuples(index=False)
-    return attacks.assign(warnings=[";".join(codes.get(tuple(place), ())) for place in places])
+    added = [";".join(codes.get(tuple(place), ())) for place in places]
+    last = [name for name in attacks if name == "n_pruning_cut"]
+    return attacks.assign(warnings=added)[[*attacks.columns.drop(last), "warnings", *last]]
 
 
 def _comparisons(suite: Suite, kinds: Mapping[str, str]) -> Iterator[Sign]:

@@ -71,12 +71,16 @@ class Found(NamedTuple):
         success, patience, generations, query_budget or exhausted.
     succeeded : bool
         Whether the prediction was another class at search time.
+    pruned : str
+        `complete`, no single edit can be dropped; `cut`, the query budget ended before that
+        was known; empty without a success, or where one edit leaves nothing to drop.
     """
 
     edits: Edits
     n_edits_before_pruning: int
     stop_reason: str
     succeeded: bool
+    pruned: str = ""
 
 
 Steps = Generator[Sequence[str], Answers, Found]

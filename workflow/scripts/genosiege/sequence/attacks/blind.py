@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from genosiege.sequence.attacks import Edits, Found, Steps, Target
-from genosiege.sequence.attacks.pruning import prune
+from genosiege.sequence.attacks import Edits, Steps, Target
+from genosiege.sequence.attacks.pruning import conclude
 
 _PROPOSAL = 50
 """Candidates asked for at a time: enough to fill a forward, few enough to stop in time."""
@@ -47,5 +47,4 @@ def best_of(target: Target, candidates: Iterator[Edits]) -> Steps:
         else:
             continue
         break
-    kept = (yield from prune(target, best)) if lowest < 0 else best
-    return Found(kept, len(best), reason, bool(lowest < 0))
+    return (yield from conclude(target, best, reason, bool(lowest < 0)))

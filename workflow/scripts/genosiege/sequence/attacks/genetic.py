@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
-from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes, pareto
-from genosiege.sequence.attacks.pruning import flipped, prune
+from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes, pareto
+from genosiege.sequence.attacks.pruning import conclude, flipped
 from genosiege.sequence.attacks.sparse import Operators, Proposed
 from genosiege.sequence.draws import Draws
 
@@ -169,9 +169,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
             continue
         break
     winner = dict(best[0]) if best else {}
-    succeeded = bool(best) and best[0].flips
-    kept = (yield from prune(target, winner)) if succeeded else winner
-    return Found(kept, len(winner), reason, succeeded)
+    return (yield from conclude(target, winner, reason, bool(best) and best[0].flips))
 
 
 def make_toolbox(target: Target, options: Options, rng: np.random.Generator) -> base.Toolbox:

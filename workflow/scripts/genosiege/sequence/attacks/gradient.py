@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege.sequence.answers import Answers, WithSlopes
-from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
-from genosiege.sequence.attacks.pruning import prune
+from genosiege.sequence.attacks import Edits, Steps, Target, check_sizes
+from genosiege.sequence.attacks.pruning import conclude
 from genosiege.sequence.constraints import BASES
 
 # Smallest share of a slope that is believed; below it slopes would not rank any more.
@@ -89,9 +89,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
         if reason in ("success", "query_budget") or without_gain >= options.patience:
             break
         avoided = climber.best
-    best = climber.best
-    kept = (yield from prune(target, best)) if reason == "success" else best
-    return Found(kept, len(best), reason, reason == "success")
+    return (yield from conclude(target, climber.best, reason, reason == "success"))
 
 
 class _Move(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Found, Steps, Target, check_sizes
-from genosiege.sequence.attacks.pruning import prune
+from genosiege.sequence.attacks.pruning import conclude
 
 EditSet = frozenset[tuple[int, str]]
 
@@ -116,10 +116,8 @@ class _Ladder:
                 best, lowest = members[0], self._margins[members[0]]
             if lowest < 0 or spent or not members:
                 break
-        if lowest < 0:
-            kept = yield from prune(self._target, dict(best))
-            return Found(kept, len(best), "success", True)
-        return Found(dict(best), len(best), "query_budget" if spent else "exhausted", False)
+        reason = "success" if lowest < 0 else "query_budget" if spent else "exhausted"
+        return (yield from conclude(self._target, dict(best), reason, lowest < 0))
 
     def _children(self, parents: Iterable[EditSet]) -> list[EditSet]:
         """Add one edit at an unedited position to each parent; what is allowed, once each."""

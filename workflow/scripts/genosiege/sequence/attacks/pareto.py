@@ -13,7 +13,7 @@ from deap import base, tools
 
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target
-from genosiege.sequence.attacks.pruning import prune
+from genosiege.sequence.attacks.pruning import conclude
 from genosiege.sequence.attacks.sparse import Operators, Proposed, written
 from genosiege.sequence.draws import Draws
 
@@ -121,9 +121,7 @@ def search(target: Target, options: "Options", rng: np.random.Generator) -> Step
     winner = _best(front)
     if winner is None:
         return Found({}, 0, reason, False)
-    succeeded = winner.objectives.margin < 0
-    kept = (yield from prune(target, dict(winner))) if succeeded else dict(winner)
-    return Found(kept, len(winner), reason, succeeded)
+    return (yield from conclude(target, dict(winner), reason, winner.objectives.margin < 0))
 
 
 class _Breeder:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes
-from genosiege.sequence.attacks.pruning import flipped, prune
+from genosiege.sequence.attacks.pruning import conclude, flipped
 from genosiege.sequence.constraints import (
     BASES,
     PLAUSIBLE,
@@ -152,8 +152,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
     winner = _best(population)
     edits = method.edits(winner) if winner else {}
     succeeded = winner is not None and winner.flips and bool(edits)
-    kept = (yield from prune(target, edits)) if succeeded else edits
-    return Found(kept, len(edits), reason, succeeded)
+    return (yield from conclude(target, edits, reason, succeeded))
 
 
 def _best(population: Sequence[Individual]) -> Individual | None:

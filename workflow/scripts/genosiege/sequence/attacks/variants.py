@@ -142,9 +142,13 @@ class _Walk:
                 reason = "query_budget"
                 break
             level = self._extended(peak) if levels is None else next(levels, [])
+        if lowest >= 0:
+            return Found(_edits(best), len(_edits(best)), reason, False)
+        kept, state = best, "complete" if len(best) > 1 else ""
         # Of the listed sets all smaller ones were asked about before: nothing can be left out.
-        kept = (yield from self._prune(best)) if lowest < 0 and levels is None else best
-        return Found(_edits(kept), len(_edits(best)), reason, bool(lowest < 0))
+        if levels is None:
+            kept, state = yield from self._prune(best)
+        return Found(_edits(kept), len(_edits(best)), reason, True, state)
 
     def _listed_levels(self) -> Iterator[list[Haplotype]] | None:
         """List all haplotypes by their number of variants; None where they are too many."""
@@ -178,16 +182,21 @@ class _Walk:
             if len(variant.edits) <= n_left and not any(map(variant.overlaps, haplotype))
         ]
 
-    def _prune(self, haplotype: Haplotype) -> Generator[Sequence[str], Answers, Haplotype]:
+    def _prune(
+        self, haplotype: Haplotype
+    ) -> Generator[Sequence[str], Answers, tuple[Haplotype, str]]:
         """Leave out variants one by one while the flip holds, as `pruning.prune` does edits."""
+        state = "complete" if len(haplotype) > 1 else ""
         while shorter := self._allowed(_shorter(haplotype)):
             answers = yield self._render(shorter)
-            if not len(answers) or answers.margins.min() >= 0:
-                break
-            haplotype = shorter[_preferred(shorter, answers)]
+            holds = len(answers) > 0 and answers.margins.min() < 0
+            if holds:
+                haplotype = shorter[_preferred(shorter, answers)]
             if answers.exhausted:
+                state = "cut" if len(haplotype) > 1 else "complete"
+            if answers.exhausted or not holds:
                 break
-        return haplotype
+        return haplotype, state
 
     def _allowed(self, haplotypes: Iterable[Haplotype]) -> list[Haplotype]:
         """Keep what obeys the hard rules."""
