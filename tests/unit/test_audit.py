@@ -14,7 +14,7 @@ from toy_tables import PLACE, attack, attack_row, certified, flip
 from genosiege import files
 from genosiege.report import table_files
 from genosiege.sequence import audit
-from genosiege.sequence.results import ModelResult
+from genosiege.sequence.results import METRICS, ModelResult
 from genosiege.statistics import clustered_wilson_interval, wilson_interval
 
 REPOSITORY = Path(__file__).parents[2]
@@ -196,13 +196,20 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     exact = certified({"a": ["robust"], "b": ["flipped"]})
     files.write_parquet(exact.rows, model / "certify.parquet")
     files.write_parquet(latent().rows.assign(attack="pgd"), model / "latent.parquet")
-    scored = transfer().rows.assign(label=1, margin_before=1.0, margin_after=0.5)
+    scored = transfer().rows.assign(label=1, margin_before=1.0, margin_after=0.5, n_edits=1)
     files.write_parquet(scored, model / "transfer/genetic_transfer.parquet")
+    metrics = dict.fromkeys(METRICS, 0) | {
+        **{"task": "promoters", "encoder": "cnn", "stage": "baseline", "n": 2},
+        **{"mcc_interval": {"low": 0, "high": 0}, "confusion_matrix": [[0, 0], [0, 2]]},
+        "input_check": "constant_model",
+    }
+    files.write_json(metrics, model / "metrics.json")
     predicted = pd.DataFrame({"id": ["a", "b"], "label": [1, 1], "correct": [True, True]})
     files.write_parquet(predicted, model / "predictions.parquet")
     prepared = pd.DataFrame({"id": ["a", "b"], "relative_labels": ["", "other"]})
     files.write_parquet(prepared, tmp_path / "data/promoters/test.parquet")
     inputs = {
+        "metrics": [str(model / "metrics.json")],
         "predictions": [str(model / "predictions.parquet")],
         "tests": [str(tmp_path / "data/promoters/test.parquet")],
         "attacks": [str(model / "attacks/genetic/test.parquet")],
@@ -215,7 +222,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
 
     tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in AUDITS}
     assert {name: len(table) for name, table in tables.items()} == {
-        "worst_case": 6 + 2 + 6, "warnings": 0, "vulnerable": 2, "certify": 1, "transfer": 2,
+        "worst_case": 6 + 2 + 6, "warnings": 1, "vulnerable": 2, "certify": 1, "transfer": 2,
         "latent": 2, "by_class": 1,
     }  # fmt: skip
     worst = tables["worst_case"].query("attack == 'worst_case'")
@@ -225,7 +232,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
 
 
 def test_the_script_makes_headers_where_a_run_asks_for_nothing(tmp_path: Path) -> None:
-    kinds = ("attacks", "certificates", "latent", "transfer", "predictions", "tests")
+    kinds = ("attacks", "certificates", "latent", "transfer", "metrics", "predictions", "tests")
     run_script(tmp_path, {kind: [] for kind in kinds}, {})
 
     for name in AUDITS:

@@ -152,6 +152,9 @@ def test_the_tables_sum_up_every_model(results):
     expected = [(*model, attack) for model in MODELS for attack in tiny.SEARCHES]
     assert list(attacks[key].itertuples(index=False, name=None)) == expected
     assert list(data["split"]) == list(SPLITS)
+    by_class = pd.read_csv(results / "tables/by_class.csv")
+    assert list(by_class.groupby(["encoder", "seed"])["n_test"].sum()) == [40] * N_MODELS
+    assert list(by_class.groupby(["encoder", "seed"])["n_sequences"].sum()) == [12] * N_MODELS
     for row in attacks.itertuples():
         path = results.parents[1] / tiny.attack_table(row.encoder, row.seed, row.attack)
         assert row.n_flips == pd.read_parquet(path)["success_flip"].sum()

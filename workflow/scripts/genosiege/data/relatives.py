@@ -31,7 +31,6 @@ _Z = 1.959964
 
 _COUNTS = ["first", "second", "opposite", "n_shared", "pairs"]
 
-
 USED_TRAIN = 1 << len(SPLITS)
 """The bit of the rows that the run trains on."""
 

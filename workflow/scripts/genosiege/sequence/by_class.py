@@ -99,11 +99,14 @@ def _rows(model: ModelResult, relatives: pd.DataFrame, suite: Suite | None) -> l
     rows = []
     for label in np.unique(test["label"]):
         mine = test["label"] == label
+        parts = {
+            ("n_test", "accuracy"): mine,
+            ("n_with_relative", "accuracy_with_relative"): mine & related,
+            ("n_without_relative", "accuracy_without_relative"): mine & ~related,
+        }
         row = {name: getattr(model, name) for name in MODEL} | {"label": label}
-        for name, these in (("", mine), ("_with", mine & related), ("_without", mine & ~related)):
-            where = f"{name}_relative" if name else ""
-            row[f"n{where or '_test'}"] = int(these.sum())
-            row |= _rate(f"accuracy{where}", test.loc[these, "correct"])
+        for (n, accuracy), these in parts.items():
+            row |= {n: int(these.sum())} | _rate(accuracy, test.loc[these, "correct"])
         nothing = {"n_robust": 0, "n_sequences": None}
         rows.append(row | (_robustness(suite, int(label)) if suite else nothing))
     return rows
