@@ -132,6 +132,20 @@ def test_an_even_filter_is_an_error(config, tmp_path):
     assert "kernel_size, 8: " in mistake(config, tmp_path)
 
 
+@pytest.mark.parametrize("tokens", [{"kmer": 6, "stride": 2}, {"stride": 6}])
+def test_a_stride_that_is_neither_one_nor_k_is_an_error(config, tmp_path, tokens):
+    config["encoders"]["e"] = {"kind": "hf", "tokens": tokens}
+
+    assert f"encoders/e/tokens/stride, {tokens['stride']}: " in mistake(config, tmp_path)
+
+
+@pytest.mark.parametrize("tokens", [{"kmer": 6, "stride": 6}, {"kmer": 6, "stride": 1}])
+def test_a_stride_of_one_or_k_is_none(config, tmp_path, tokens):
+    config["encoders"]["e"] = {"kind": "hf", "tokens": tokens}
+
+    configuration.check(config, tmp_path)
+
+
 def test_a_missing_matrix_file_is_an_error(config, tmp_path):
     config["constraints"]["motifs"] = {"mode": "soft", "jaspar": ["mine.jaspar"]}
 

@@ -17,6 +17,7 @@ from genosiege.expression.fimba_options import Fimba
 from genosiege.expression.poisoning import Poisoning
 from genosiege.expression.vae_training import Training
 from genosiege.sequence import classifier, cnn
+from genosiege.sequence.kmers import TokenOptions
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def filled(repository: Path) -> dict[str, Any]:
         "encoders": {
             "cnn": {"kind": "cnn"},
             "scratch": {"kind": "dnabert2", "architecture": {}, "pretraining": {}},
+            "words": {"kind": "hf", "source": {"kind": "path", "path": "a"}, "tokens": {}},
         },
         "attacks": {kind: {"kind": kind} for kind in ("genetic", "greedy", "random")},
         "datasets": {
@@ -75,6 +77,11 @@ def test_simulation_defaults_are_the_librarys(filled):
 
 def test_cnn_defaults_are_the_librarys(filled):
     assert filled["encoders"]["cnn"]["architecture"] == asdict(cnn.Architecture())
+
+
+def test_token_defaults_are_the_librarys(filled):
+    assert TokenOptions.of(filled["encoders"]["words"]) == TokenOptions()
+    assert "tokens" not in filled["encoders"]["cnn"]
 
 
 def test_training_defaults_are_the_librarys(filled):

@@ -73,6 +73,9 @@ def test_training_depends_on_the_module_of_its_kind_alone(workflow, encoder, min
 
     assert {"fine_tune", "encoders", "files", mine} <= code
     assert not others & code
+    block = re.search(r"^rule fine_tune:\n +input: (.*)$", output, flags=re.M)
+    # A cnn reads the bases themselves.
+    assert block and ("input_check.json" in block[1]) == (encoder != "cnn")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
             "no such folder with a checkpoint; put it there or correct the path."
         )
     tokens = encoder.get("tokens", {})
-    if tokens and tokens["stride"] not in (1, tokens.get("kmer")):
+    if tokens.get("stride", 1) not in (1, tokens.get("kmer")):
         where = place(["encoders", name, "tokens", "stride"])
         raise InputError(
             f"config, {where}, {tokens['stride']}: k-mers overlap (1) or follow one another (as "
