@@ -72,6 +72,32 @@ def test_a_vocabulary_without_bases_is_refused_with_what_would_help(tmp_path, wo
     assert advice in message
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (kmers(6), "add tokens: {kmer: 6} to encoders/mine, and save it with do_lower_case: false"),
+        (LETTERS, "does not keep: save it with do_lower_case: false"),
+    ],
+    ids=["6-mers", "bases"],
+)
+def test_a_tokenizer_that_writes_an_upper_case_vocabulary_in_lower_case(tmp_path, words, advice):
+    folder = write_bert(tmp_path, words)
+    (folder / "tokenizer_config.json").unlink()
+
+    assert advice in refusal(folder)
+
+
+def test_english_with_all_letters_does_not_read_long_words(tmp_path):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    folder = write_bert(tmp_path, [*ENGLISH, *letters, *(f"##{one}" for one in letters)])
+    (folder / "tokenizer_config.json").unlink()
+
+    message = refusal(folder, splits(length=120))
+
+    assert "100.0% of the bases of split train" in message
+    assert "use a model of the genome" in message
+
+
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "gpt2", "esm", "llama", "t5"])
 def test_a_checkpoint_without_a_tokenizer_is_refused(tmp_path, model_type):
     config = transformers.AutoConfig.for_model(
@@ -105,8 +131,14 @@ def test_tokens_that_do_not_help_are_told_to_go(tmp_path):
     assert "leave tokens out of encoders/mine" in refusal(folder, tokens={"case": "lower"})
 
 
-def test_what_is_advised_helps(tmp_path):
+@pytest.mark.parametrize("in_one_file", [False, True])
+def test_what_is_advised_helps(tmp_path, in_one_file):
     folder = write_bert(tmp_path, kmers(6))
+    if in_one_file:
+        transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+        assert (folder / "tokenizer.json").exists()
+        (folder / "vocab.txt").unlink()
+    assert "add tokens: {kmer: 6}" in refusal(folder)
 
     report = read(folder, tokens={"kmer": 6}).report
 
@@ -245,6 +277,19 @@ def test_a_shorter_word_at_the_end_is_known_or_its_row_is_refused(tmp_path):
 
     message = refusal(folder, splits("GATTACAAAG", length=32, n=60), tokens=tokens)
     assert "row test:60: its last bases, AG, are no whole k-mer" in message
+
+
+def test_a_tokenizer_in_plain_python_is_checked(tmp_path):
+    """As the Nucleotide Transformer has it: 6-mers, and single bases beside an N."""
+    config = transformers.EsmConfig(vocab_size=4107, max_position_embeddings=20, pad_token_id=1)
+    config.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    names = ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"]
+    (tmp_path / "vocab.txt").write_text("\n".join([*names, *kmers(6), *"ATCGN"]) + "\n")
+
+    report = read(tmp_path, splits("ACGTANACGT"), train="head").report
+
+    assert report["splits"]["test"] == {"n": 21, "unknown_share": 0.0, "most_tokens": 12}
 
 
 # Models -----------------------------------------------------------------------------------

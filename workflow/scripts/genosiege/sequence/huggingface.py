@@ -76,9 +76,10 @@ class HubTokenizer:
             raise InputError(
                 f"{folder}: no tokenizer can be read ({_first_line(error)}); {_SAVE_IT}."
             ) from error
-        vocabulary = set(self._backend.get_vocab()) - set(self._backend.all_special_tokens)
+        self.vocabulary = self._backend.get_vocab()
+        ordinary = set(self.vocabulary) - set(self._backend.all_special_tokens)
         # transformers makes one up of special tokens alone where none was saved.
-        if not any(set(BASES) & set(token.upper()) for token in vocabulary):
+        if not any(set(BASES) & set(token.upper()) for token in ordinary):
             raise InputError(
                 f"{folder}: its tokenizer has special tokens alone, none was saved; {_SAVE_IT}."
             )

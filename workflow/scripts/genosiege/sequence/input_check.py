@@ -8,6 +8,7 @@ than the model has positions.
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,10 +31,11 @@ LARGEST_UNKNOWN_SHARE = 0.01
 _CHUNK = 1024
 # Rows by which options of `tokens` are tried out for an advice.
 _TRIED = 100
+_KMERS = (6, 5, 4, 3)
 _OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {"case": "lower"},
-    *({"kmer": k} | case for k in (6, 5, 4, 3) for case in ({}, {"case": "lower"})),
+    *({"kmer": k} | case for k in _KMERS for case in ({}, {"case": "lower"})),
 )
 
 
@@ -291,9 +293,22 @@ def _remedy(reader: Reader, sequences: Sequence[str]) -> str:
         k = options.get("kmer")
         apart = f" (and stride: {k} if its k-mers do not overlap)" if k else ""
         return f"add tokens: {{{told}}} to encoders/{reader.encoder}{apart}"
+    return _remedy_in(encoders.make_tokenizer(reader.spec, reader.paths), reader.encoder)
+
+
+def _remedy_in(tokenizer: Tokenizer, encoder: str) -> str:
+    """Look into a vocabulary that no options of `tokens` lead to."""
+    sizes = Counter(len(token) for token in tokenizer.vocabulary if set(token) <= set(BASES))
+    if not sizes:
+        return (
+            "its vocabulary is not one of DNA; use a model of the genome, with the tokenizer it "
+            "was trained with"
+        )
+    k = next((k for k in _KMERS if sizes[k] > len(BASES) ** k // 2), None)
+    words = f"add tokens: {{kmer: {k}}} to encoders/{encoder}, and " if k else ""
     return (
-        "its vocabulary is not one of DNA; use a model of the genome, with the tokenizer it was "
-        "trained with"
+        f"its vocabulary has DNA in upper case, which its tokenizer does not keep: {words}save it "
+        "with do_lower_case: false"
     )
 
 

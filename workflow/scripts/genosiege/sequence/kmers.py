@@ -84,6 +84,7 @@ class LowerCaseTokenizer:
         self.pad_id = inner.pad_id
         self.vocab_size = inner.vocab_size
         self.unknown_id = inner.unknown_id
+        self.vocabulary = inner.vocabulary
         self.words = inner.words
 
     def encode(self, sequences: Sequence[str]) -> Tokens:
@@ -134,6 +135,7 @@ class KmerTokenizer:
         self.pad_id = inner.pad_id
         self.vocab_size = inner.vocab_size
         self.unknown_id = inner.unknown_id
+        self.vocabulary = inner.vocabulary
         lengths = [kmer] if stride == 1 else range(1, kmer + 1)
         words = ["".join(letters) for n in lengths for letters in product(LETTERS, repeat=n)]
         # Where the words of each length begin.

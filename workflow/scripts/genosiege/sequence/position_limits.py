@@ -35,7 +35,8 @@ def of_configuration(config: Any) -> PositionLimit:
     if kind in _BY_DISTANCE:
         return PositionLimit(None)
     if counts_behind_padding(config):
-        return PositionLimit(config.max_position_embeddings - config.pad_token_id - 1)
+        behind = 0 if config.pad_token_id is None else config.pad_token_id + 1
+        return PositionLimit(config.max_position_embeddings - behind)
     if kind in (*_IN_A_TABLE, *_BEHIND_PADDING, *_AS_TRAINED):
         return PositionLimit(config.max_position_embeddings)
     return PositionLimit(None, known=False)

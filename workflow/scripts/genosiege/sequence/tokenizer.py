@@ -5,7 +5,7 @@ a search scores thousands of mutants, and most of the cost would be building lis
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
@@ -140,6 +140,10 @@ class Tokenizer(Protocol):
     def words(self) -> Sequence[str]:
         """The shortest strings that have a token each: bases, or all k-mers."""
 
+    @property
+    def vocabulary(self) -> Collection[str]:
+        """All tokens, special ones included, as they are written."""
+
     def encode(self, sequences: Sequence[str]) -> Tokens:
         """Give the token ids of each sequence."""
 
@@ -242,6 +246,11 @@ class BpeTokenizer:
         )
         return cls(backend, SPECIAL_TOKENS.index("[PAD]"))
 
+    @property
+    def vocabulary(self) -> Collection[str]:
+        """All tokens, special ones included, as they are written."""
+        return list(self.backend.get_vocab(with_added_tokens=True))
+
     def encode(self, sequences: Sequence[str]) -> Tokens:
         """Give the token ids of each sequence, with the special tokens around it."""
         encodings = self.backend.encode_batch_fast(list(sequences))
@@ -270,7 +279,7 @@ class CharacterTokenizer:
     vocab_size = 5
     unknown_id = None
     words = BASES
-    _alphabet = "ACGTN"
+    _alphabet = vocabulary = "ACGTN"
 
     def __init__(self) -> None:
         self._id_of_byte = np.full(256, -1, dtype=np.int32)
