@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from toy_tables import PLACE, attack, attack_row, certified, flip
+from toy_tables import PLACE, attack, attack_row, certified, flip, metrics
 
 from genosiege import files
 from genosiege.report import table_files
@@ -216,7 +216,10 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
         "certificates": [str(model / "certify.parquet")],
         "latent": [str(model / "latent.parquet")],
         "transfer": [str(model / "transfer/genetic_transfer.parquet")],
+        "metrics": [str(model / "metrics.json")],
     }
+    swapped = {"accuracy": 0.2, "mcc": -0.6, "mcc_interval": {"low": -0.7, "high": -0.4}}
+    files.write_json(metrics(**swapped, input_check="labels_swapped"), model / "metrics.json")
 
     run_script(tmp_path, inputs, {"genetic": "genetic"})
 
@@ -225,6 +228,8 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
         "worst_case": 6 + 2 + 6, "warnings": 1, "vulnerable": 2, "certify": 1, "transfer": 2,
         "latent": 2, "by_class": 1,
     }  # fmt: skip
+    (warned,) = tables["warnings"].to_dict("records")
+    assert (warned["warning"], warned["n"], warned["of"]) == ("labels_swapped", 20, 100)
     worst = tables["worst_case"].query("attack == 'worst_case'")
     assert worst["robust_accuracy"].tolist() == [1.0, 0.5, 0, 0, 0, 0]
     for name in AUDITS:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from refusals import refusal
-from toy_tables import attack_row, flip, skipped
+from toy_tables import attack_row, flip, metrics, skipped
 
 from genosiege import files
 from genosiege.errors import InputError
@@ -138,31 +138,6 @@ def test_one_seed_has_no_standard_deviation(one_attack_seed: AttackResult) -> No
     table = summaries.seeds_table(summaries.baseline_table([metrics(0, 0.8)]), [one_attack_seed])
 
     assert table["sd"].isna().all()
-
-
-def metrics(seed: int, accuracy: float) -> dict[str, Any]:
-    return {
-        "task": "promoters",
-        "encoder": "cnn",
-        "seed": seed,
-        "stage": "baseline",
-        "n": 100,
-        "accuracy": accuracy,
-        "mcc": 0.6,
-        "f1": 0.8,
-        "auroc": 0.87,
-        "ece": 0.05,
-        "loss": 0.3,
-        "mean_margin": 1.5,
-        "saturation": 0.25,
-        "parameters": {"trainable": 10, "frozen": 90, "total": 100},
-        "confusion_matrix": [[40, 10], [10, 40]],
-        "mcc_interval": {"low": 0.44, "high": 0.75},
-        "n_predicted_classes": 2,
-        "majority_share": 0.5,
-        "better_than_chance": True,
-        "input_check": "passed",
-    }
 
 
 def test_baseline_table_sorts_models_and_adds_wilson_intervals() -> None:

@@ -75,6 +75,33 @@ def skipped(name: str, attack_seed: int = 0) -> dict[str, Any]:
     )
 
 
+def metrics(seed: int = 0, accuracy: float = 0.8, **changes: Any) -> dict[str, Any]:
+    """Give the content of a model's `metrics.json`."""
+    measured = {
+        "task": "promoters",
+        "encoder": "cnn",
+        "seed": seed,
+        "stage": "baseline",
+        "n": 100,
+        "accuracy": accuracy,
+        "mcc": 0.6,
+        "f1": 0.8,
+        "auroc": 0.87,
+        "ece": 0.05,
+        "loss": 0.3,
+        "mean_margin": 1.5,
+        "saturation": 0.25,
+        "parameters": {"trainable": 10, "frozen": 90, "total": 100},
+        "confusion_matrix": [[40, 10], [10, 40]],
+        "mcc_interval": {"low": 0.44, "high": 0.75},
+        "n_predicted_classes": 2,
+        "majority_share": 0.5,
+        "better_than_chance": True,
+        "input_check": "passed",
+    }
+    return measured | changes
+
+
 def attack(
     name: str, rows: list[dict[str, Any]], max_edits: int = 10, lost: int = 0, **changes: Any
 ) -> AttackResult:

@@ -37,7 +37,8 @@ FONT = "system-ui, sans-serif"
 # case. Paths lie in a square from -1 to 1.
 _SHAPES = (
     "circle", "square", "cross", "diamond", "triangle-up", "triangle-down", "triangle-right",
-    "triangle-left", "arrow",
+    "triangle-left",
+    "M.5,-.87L1,0L.5,.87L-.5,.87L-1,0L-.5,-.87Z",
     "M0,-1L.23,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.23,-.31Z",
     "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z",
     "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",

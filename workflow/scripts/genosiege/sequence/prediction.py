@@ -44,8 +44,9 @@ def try_out(
     InputError
         If an answer is not finite: else the training would be blamed for it.
     """
-    logits = predict(model, model.tokenizer.encode(sequences), device=device)
-    check_finite(logits, model.file, _naming(ids))
+    if sequences:
+        logits = predict(model, model.tokenizer.encode(sequences), device=device)
+        check_finite(logits, model.file, _naming(ids))
 
 
 def encode(
