@@ -14,7 +14,7 @@ from toy_tables import PLACE, attack, attack_row, certified, flip, metrics
 from genosiege import files
 from genosiege.report import table_files
 from genosiege.sequence import audit
-from genosiege.sequence.results import METRICS, ModelResult
+from genosiege.sequence.results import ModelResult
 from genosiege.statistics import clustered_wilson_interval, wilson_interval
 
 REPOSITORY = Path(__file__).parents[2]
@@ -198,18 +198,11 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     files.write_parquet(latent().rows.assign(attack="pgd"), model / "latent.parquet")
     scored = transfer().rows.assign(label=1, margin_before=1.0, margin_after=0.5, n_edits=1)
     files.write_parquet(scored, model / "transfer/genetic_transfer.parquet")
-    metrics = dict.fromkeys(METRICS, 0) | {
-        **{"task": "promoters", "encoder": "cnn", "stage": "baseline", "n": 2},
-        **{"mcc_interval": {"low": 0, "high": 0}, "confusion_matrix": [[0, 0], [0, 2]]},
-        "input_check": "constant_model",
-    }
-    files.write_json(metrics, model / "metrics.json")
     predicted = pd.DataFrame({"id": ["a", "b"], "label": [1, 1], "correct": [True, True]})
     files.write_parquet(predicted, model / "predictions.parquet")
     prepared = pd.DataFrame({"id": ["a", "b"], "relative_labels": ["", "other"]})
     files.write_parquet(prepared, tmp_path / "data/promoters/test.parquet")
     inputs = {
-        "metrics": [str(model / "metrics.json")],
         "predictions": [str(model / "predictions.parquet")],
         "tests": [str(tmp_path / "data/promoters/test.parquet")],
         "attacks": [str(model / "attacks/genetic/test.parquet")],
