@@ -163,6 +163,16 @@ def test_a_gain_comes_before_masking() -> None:
     assert "than under the worst case, robust accuracy moved" in at_a_cost[1]
 
 
+def test_a_few_sequences_that_all_agree_are_no_masking() -> None:
+    # Their bootstrap has no width: [100, 100] points of three sequences, p = 1/4.
+    gap = Change(1.0, Interval(1.0, 1.0), 0.25, 0.95)
+    few = dict.fromkeys(("robust_accuracy", "clean_accuracy", "transferred_flip_rate"), UNKNOWN)
+    few |= {"own_minus_worst": gap, "own_minus_transferred": UNKNOWN}
+
+    assert judge(Evidence(few))[0] == "no difference shown"
+    assert judge(Evidence(few | {"own_minus_worst": gap._replace(p=0.01)}))[0] == "masking"
+
+
 def test_an_own_attack_that_improves_less_is_no_masking() -> None:
     assert one_verdict(fates(BEST, BETTER, BEST))[0] == "robust gain"
 
