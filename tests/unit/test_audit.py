@@ -101,7 +101,8 @@ def test_latent_attacks_are_summarised_by_size() -> None:
 
 def transferred(task: str, encoder: str, rows: list[tuple[str, int, bool, bool, bool, bool]]):
     names = ["id", "attack_seed", "source_correct", "source_flipped", "correct_before", "flipped"]
-    return pd.DataFrame(rows, columns=names).assign(source_task=task, source_encoder=encoder)
+    found = pd.DataFrame(rows, columns=names)
+    return found.assign(source_task=task, source_encoder=encoder, n_edits=2)
 
 
 def transfer() -> ModelResult:
