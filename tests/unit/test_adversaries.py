@@ -75,7 +75,7 @@ class LinearOracle:
     def __init__(self, weights: list[float]) -> None:
         self.weights = np.array(weights)
 
-    def logits(self, sequences: list[str]) -> np.ndarray:
+    def logits(self, sequences: list[str], ids: list[str]) -> np.ndarray:
         found = [np.array([base == "A" for base in s]) @ self.weights for s in sequences]
         return np.column_stack([np.zeros(len(found)), found])
 
