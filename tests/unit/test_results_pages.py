@@ -107,10 +107,26 @@ def test_a_changed_cell_changes_both_pages(project: Path) -> None:
 
 
 def test_a_sentence_that_the_tables_no_longer_bear_out_is_an_error(project: Path) -> None:
-    change(project, "hardening_cnn/verdict", "verdict", "robust gain", defence="mixed")
+    change(project, "hardening_cnn/verdict", "delta_robust_accuracy_low", "0.01", defence="mixed")
 
-    with pytest.raises(render.ResultError, match="no longer say: No defence made"):
+    with pytest.raises(render.ResultError, match="no longer say: None of these defences"):
         render.render(project, "results.md.j2")
+
+
+def test_verdicts_appear_with_the_suite_that_they_were_called_under(project: Path) -> None:
+    assert "No verdict is given" in render.render(project, "results.md.j2")
+    for run in ("hardening_cnn", "hardening_dnabert2"):
+        path = project / f"docs/results/{run}/verdict.csv"
+        with path.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        new = {"suite": "genetic;gradient;transfer", "edits": "5", "verdict": "masking"}
+        write(path, [row | new for row in rows])
+
+    page = render.render(project, "results.md.j2")
+
+    assert "worst case of `genetic`, `gradient`, `transfer`, at most 5 edits" in page
+    assert "No verdict is given" not in page
+    assert "| masking |" in page or "| masking;" in page
 
 
 def test_a_changed_setting_changes_the_page(project: Path) -> None:
