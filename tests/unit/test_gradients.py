@@ -17,7 +17,7 @@ from genosiege.sequence import encoders, gradients
 from genosiege.sequence.answers import margins
 from genosiege.sequence.dnabert2 import Architecture, DnaBert2
 from genosiege.sequence.encoders import SequenceModel
-from genosiege.sequence.kmers import KmerTokenizer
+from genosiege.sequence.kmer_tokenizer import KmerTokenizer
 from genosiege.sequence.networks import Classifier, Encoder, Pooled, make_head
 from genosiege.sequence.oracle import Oracle
 from genosiege.sequence.tokenizer import BpeTokenizer, CharacterTokenizer

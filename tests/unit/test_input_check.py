@@ -15,7 +15,7 @@ from toy_models import random_sequence
 from genosiege.errors import InputError
 from genosiege.sequence import encoders, input_check
 from genosiege.sequence.input_check import Reader, n_lost, unknown_bases
-from genosiege.sequence.kmers import KmerTokenizer
+from genosiege.sequence.kmer_tokenizer import KmerTokenizer
 from genosiege.sequence.tokenizer import BpeTokenizer, CharacterTokenizer, Tokens
 
 pytestmark = pytest.mark.usefixtures("one_thread")

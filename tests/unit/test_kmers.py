@@ -14,7 +14,7 @@ from toy_models import random_sequence
 from genosiege.errors import InputError
 from genosiege.sequence import attacks, campaign, encoders
 from genosiege.sequence.constraints import Constraints
-from genosiege.sequence.kmers import KmerTokenizer, TokenOptions
+from genosiege.sequence.kmer_tokenizer import KmerTokenizer, TokenOptions
 from genosiege.sequence.oracle import Oracle
 from genosiege.sequence.tokenizer import BpeTokenizer
 

@@ -17,7 +17,7 @@ from genosiege.expression.fimba_options import Fimba
 from genosiege.expression.poisoning import Poisoning
 from genosiege.expression.vae_training import Training
 from genosiege.sequence import classifier, cnn
-from genosiege.sequence.kmers import TokenOptions
+from genosiege.sequence.kmer_tokenizer import TokenOptions
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genosiege.sequence.kmers import KmerTokenizer
+from genosiege.sequence.kmer_tokenizer import KmerTokenizer
 from genosiege.sequence.networks import Classifier
 from genosiege.sequence.tokenizer import BASES, CharacterTokenizer, Spans, Tokenizer, Tokens
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from genosiege.errors import InputError
 from genosiege.sequence.encoders import Location, keeps_own_head
-from genosiege.sequence.kmers import TokenOptions
+from genosiege.sequence.kmer_tokenizer import TokenOptions
 from genosiege.sequence.networks import Classifier, Encoder, Pooled
 from genosiege.sequence.position_limits import (
     PositionLimit,

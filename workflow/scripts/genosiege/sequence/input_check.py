@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genosiege.errors import InputError
 from genosiege.sequence import encoders, prediction
-from genosiege.sequence.kmers import KmerTokenizer, TokenOptions
+from genosiege.sequence.kmer_tokenizer import KmerTokenizer, TokenOptions
 from genosiege.sequence.tokenizer import BASES, Spans, Tokenizer, Tokens
 
 log = logging.getLogger(__name__)
