@@ -72,7 +72,7 @@ def test_the_configuration_that_a_run_keeps_asks_for_nothing_else(checkout):
 def test_prepared_data_have_the_columns_of_the_contract(results):
     for split, n in SPLITS.items():
         table = pd.read_parquet(results / f"data/{tiny.TASK}/{split}.parquet")
-        assert list(table) == ["id", "sequence", "label", "group"]
+        assert list(table) == ["id", "sequence", "label", "group", "relative_labels"]
         assert list(table["id"]) == [f"{split}:{row}" for row in range(n)]
         assert table["sequence"].str.fullmatch("[ACGTN]{80}").all()
         assert table["label"].dtype == table["group"].dtype == "int64"
