@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from genosiege.figures import hardening, style
 from genosiege.figures.hardening_summary import summary
-from genosiege.sequence.judging import VERDICTS
+from genosiege.sequence.verdict_rule import VERDICTS
 
 DEFENCES = {name: name for name in hardening.KINDS}
 WITH_INTERVALS = (

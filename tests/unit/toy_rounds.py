@@ -8,10 +8,10 @@ import pandas as pd
 from toy_tables import attack, attack_row, certified, flip, skipped
 
 from genosiege.sequence import outcomes, rounds
-from genosiege.sequence.judging import Terms
 from genosiege.sequence.results import AttackResult, ModelResult
 from genosiege.sequence.rounds import Place
 from genosiege.sequence.verdict import verdict_table
+from genosiege.sequence.verdict_rule import Terms
 
 PLACE = Place("promoters", "cnn", 0, "mixed")
 OPTIONS = {

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from genosiege import files
 from genosiege.data import simulate
-from genosiege.sequence.judging import VERDICTS
+from genosiege.sequence.verdict_rule import VERDICTS
 
 NAME = "hardened"
 ROUNDS = 3

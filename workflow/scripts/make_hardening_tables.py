@@ -3,19 +3,19 @@
 from genosiege import runtime
 from genosiege.report import table_files
 from genosiege.sequence import (
-    judging,
     outcomes,
     published_claim,
     round_seeds,
     round_times,
     rounds,
     verdict,
+    verdict_rule,
 )
 
 with runtime.script(snakemake.log[0]):
     given, names = snakemake.input, snakemake.params.names
     run, found = rounds.read(given.rounds), outcomes.read(given.outcomes)
-    terms = judging.Terms(**snakemake.params.verdict)
+    terms = verdict_rule.Terms(**snakemake.params.verdict)
     tables = {
         "hardening": rounds.in_order(run, names, "round"),
         "hardening_seeds": round_seeds.round_seeds_table(run, names),

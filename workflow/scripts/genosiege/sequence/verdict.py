@@ -10,9 +10,9 @@ from genosiege.comparisons import mcnemar, smallest_difference
 from genosiege.errors import InputError
 from genosiege.sequence import changes, rates
 from genosiege.sequence.changes import LEVEL, Change, Family, Pair
-from genosiege.sequence.judging import Evidence, Terms, judge
 from genosiege.sequence.outcomes import BLACK_BOX, CLEAN
 from genosiege.sequence.rounds import in_order
+from genosiege.sequence.verdict_rule import Evidence, Terms, judge
 from genosiege.sequence.worst_case import WORST_CASE
 
 MODEL = ["task", "encoder", "seed"]
@@ -68,7 +68,7 @@ def verdict_table(
 
     Notes
     -----
-    The rule is at `judging.judge`.
+    The rule is at `verdict_rule.judge`.
     """
     rows = [
         row | _said(terms)

@@ -20,7 +20,7 @@ from toy_rounds import (
 )
 
 from genosiege.sequence.changes import UNKNOWN, Change
-from genosiege.sequence.judging import VERDICTS, Evidence, Terms, judge
+from genosiege.sequence.verdict_rule import VERDICTS, Evidence, Terms, judge
 from genosiege.statistics import Interval
 
 CONSTANT = "the model gives one answer to everything"
