@@ -237,7 +237,7 @@ SCHEMA = {
         ),
         (
             {"inner": None},
-            "config, inner, null: this has to be a section with keys; correct it.",
+            "config, inner: nothing stands here; fill it in or leave the key out.",
         ),
         ({"inner": {}}, 'config, inner, "kind": this key is missing; add it.'),
         (

@@ -1,10 +1,12 @@
 """A user's mistakes in the configuration, through a real snakemake: one line, nothing left."""
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from calling import REPOSITORY, snakemake
 from endings import assert_one_line, files_in
 
 LOCAL_TASK = {"source": {"kind": "path", "path": "promoters/{split}.csv"}}
@@ -51,13 +53,17 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"sampling": {"attack_samples": "all"}},
         'config, sampling/attack_samples, "all": this has to be a whole number or null;',
     ),
+    "whole number with a point": (
+        {"hardening": {"rounds": 2.0}},
+        "config, hardening/rounds, 2.0: this has to be a whole number; correct it (write 2, ",
+    ),
     "list for a section": (
         {"constraints": {"motifs": ["tata_box"]}},
         'config, constraints/motifs, ["tata_box"]: this has to be a section with keys;',
     ),
     "nothing for a section": (
         {"fimba": None},
-        "config, fimba, null: this has to be a section with keys;",
+        "config, fimba: nothing stands here; fill it in or leave the key out.",
     ),
     "task not in the catalogue": (
         {"run": {"tasks": ["prom_300"]}},
@@ -164,6 +170,36 @@ def test_a_mistake_ends_in_one_line_that_names_its_place(workflow, folder, mista
 
     assert_one_line(run, line)
     assert files_in(folder) == before
+    assert not (folder / "results").exists()
+
+
+EMPTY = "Config file must be given as JSON or YAML with keys at top level."
+
+
+def with_overlay(folder: Path, overlay: str) -> subprocess.CompletedProcess[str]:
+    """Run with an overlay of these very lines."""
+    (folder / "mine.yaml").write_text(overlay)
+    command = [*snakemake(folder, None), "mine.yaml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_key_that_stands_twice_in_an_overlay_is_refused_with_its_line(folder):
+    run = with_overlay(folder, "run:\n  name: a\nrun:\n  seeds: [1]\n")
+
+    assert_one_line(run, "mine.yaml, line 3, 'run': this key stands in line 1 already, ")
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize("overlay", ["", "# run: {name: mine}\n"])
+def test_an_empty_overlay_ends_the_call_at_once(folder, overlay):
+    run = with_overlay(folder, overlay)
+
+    # Snakemake reads it before any line of ours; config/README.md says what its words mean.
+    said = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == EMPTY
+    assert EMPTY in (REPOSITORY / "config/README.md").read_text()
     assert not (folder / "results").exists()
 
 

@@ -23,6 +23,7 @@ rule draw_sample:
     params:
         attack_samples=sample_size,
         setting=sample_setting,
+        tss_index=tss_index,
     script:
         "../scripts/draw_sample.py"
 
@@ -80,7 +81,7 @@ rule rescore:
     priority: FIRST
     conda:
         "../../envs/sequence.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,

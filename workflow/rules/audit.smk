@@ -45,7 +45,7 @@ rule transfer:
         "<logs>/transfer/{task}.{encoder}.seed{seed}.{stage}.{attack}.log",
     conda:
         "../../envs/sequence.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,

@@ -39,6 +39,9 @@ def checked(config):
     """
     try:
         calls.join(Path(".snakemake/genosiege.call"))
+        if workflow.is_main_process:
+            for path in dict.fromkeys(map(os.path.relpath, workflow.configfiles)):
+                schema.check_keys(Path(path))
         schema.validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
         configuration.normalise(config)
         configuration.check(config)

@@ -76,7 +76,7 @@ rule replay:
         "<logs>/replay/{task}.{encoder}.seed{seed}.{defence}.round{round}.{attack}.log",
     conda:
         "../../envs/sequence.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,
@@ -102,7 +102,7 @@ rule reverse_replay:
         "<logs>/reverse_replay/{task}.{encoder}.seed{seed}.{defence}.round{round}.{attack}.log",
     conda:
         "../../envs/sequence.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=8000,

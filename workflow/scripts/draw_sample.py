@@ -8,6 +8,9 @@ with runtime.script(snakemake.log[0]):
     split = tables.read(snakemake.input.split, tables.SAMPLE_COLUMNS)
     if snakemake.input.apart:
         split = sampling.without(split, tables.read(snakemake.input.apart, tables.SAMPLE_COLUMNS))
+    sampling.check_offset(
+        split["sequence"], snakemake.params.tss_index, f"tasks/{snakemake.wildcards.task}/tss_index"
+    )
     rng = runtime.stream("attack sample", snakemake.wildcards.split)
     rows = sampling.stratified_rows(
         split["label"].to_numpy(), snakemake.params.attack_samples, rng, snakemake.params.setting

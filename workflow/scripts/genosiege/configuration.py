@@ -260,6 +260,8 @@ def reworded(error: Any) -> str:
                 f'{where}, "source": this key is missing; add it, or architecture and '
                 "pretraining for an encoder trained from scratch."
             )
+        case "type" if value is None:
+            return f"{where}: nothing stands here; fill it in or leave the key out."
         case "type":
             return f"{shown}: this has to be {_types(limit)}; correct it{_yaml_hint(value)}."
         case "enum":
@@ -323,7 +325,9 @@ def _types(types: str | list[str]) -> str:
 
 
 def _yaml_hint(value: Any) -> str:
-    """Explain YAML's oldest trap: a power of ten without point or sign is text."""
+    """Explain YAML's traps: whole numbers with a point, and powers of ten that are text."""
+    if isinstance(value, float) and value.is_integer():
+        return f" (write {value:.0f}, without point)"
     power = re.fullmatch(r"([0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)", str(value))
     if not isinstance(value, str) or power is None:
         return ""

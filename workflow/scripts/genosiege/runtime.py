@@ -44,7 +44,8 @@ def script(log: str) -> Iterator[None]:
     ------
     SystemExit
         With code 1 after an `InputError`, whose one line goes to the log and to the
-        terminal. Other exceptions leave their traceback in the log and pass on.
+        terminal, as warnings of ours do. Other exceptions leave their traceback in the log
+        and pass on.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # A job left over from a killed call may still be writing to the old file.
@@ -63,6 +64,11 @@ def script(log: str) -> Iterator[None]:
             datefmt="%H:%M:%S",
             force=True,
         )
+        # Of ours alone: a library's are for who reads the log.
+        ours, warnings = logging.getLogger(__package__), logging.StreamHandler(terminal)
+        warnings.setLevel(logging.WARNING)
+        warnings.setFormatter(logging.Formatter("Warning: %(message)s"))
+        ours.addHandler(warnings)
         try:
             # A cluster that takes the node back says so: what runs may save its state.
             signal.signal(signal.SIGTERM, _stop)
@@ -78,6 +84,8 @@ def script(log: str) -> Iterator[None]:
         except Exception:
             logging.getLogger(__name__).exception("This job failed through no fault of its input:")
             raise
+        finally:
+            ours.removeHandler(warnings)
 
 
 class _Stopped(SystemExit):

@@ -1,13 +1,15 @@
 """A configuration against its schema, with the defaults filled in."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 from referencing import Registry, Resource
 
@@ -36,6 +38,13 @@ def validate(config: dict[str, Any], path: Path) -> None:
     InputError
         With the most telling error, reworded.
     """
+    error = best_match(_validator(path).iter_errors(config))
+    if error is not None:
+        raise InputError(configuration.reworded(error))
+
+
+@cache
+def _validator(path: Path) -> Any:
     schemas = {
         file.resolve().as_uri(): yaml.load(file.read_text(encoding="utf-8"), _LOADER)
         for file in path.parent.glob("*.schema.yaml")
@@ -45,11 +54,57 @@ def validate(config: dict[str, Any], path: Path) -> None:
     registry: Registry[Any] = Registry().with_resources(
         (uri, Resource.from_contents(schema)) for uri, schema in schemas.items()
     )
-    validator = extend(Draft202012Validator, {"properties": _with_defaults})
-    errors = validator(schemas[path.resolve().as_uri()], registry=registry).iter_errors(config)
-    error = best_match(errors)
-    if error is not None:
-        raise InputError(configuration.reworded(error))
+    validator = extend(
+        Draft202012Validator,
+        {"properties": _with_defaults, "pattern": _whole_pattern},
+        # JSON Schema takes 2.0 for an integer; what counts with it does not.
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+    )
+    return validator(schemas[path.resolve().as_uri()], registry=registry)
+
+
+def check_keys(path: Path) -> None:
+    """Refuse a YAML or JSON file in which a key stands twice: the last would win, unsaid.
+
+    Raises
+    ------
+    InputError
+        Naming the file and both lines.
+    """
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), _LOADER)
+    except yaml.YAMLError:
+        return  # Snakemake, which reads it, says so.
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            line, name = key.start_mark.line + 1, (key.tag, str(key.value))
+            if name in lines:
+                raise InputError(
+                    f"{path}, line {line}, {key.value!r}: this key stands in line {lines[name]} "
+                    "already, and only one of the two would count; remove one."
+                )
+            lines[name] = line
+            nodes.append(value)
+
+
+def _is_integer(_: Any, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole_pattern(
+    validator: Any, pattern: str, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[Any]:
+    """Check a pattern; its `$` is the end, and not what stands before a last line end."""
+    whole = re.sub(r"\$$", r"\\Z", pattern)
+    if validator.is_type(instance, "string") and not re.search(whole, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 def _with_defaults(
