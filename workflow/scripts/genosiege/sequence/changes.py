@@ -4,7 +4,7 @@ A family of comparisons is the defences of one model; each measure has its own.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,10 +217,8 @@ def _of_means(
     model: tuple[Any, ...], measure: str, gaps: Mapping[str, NDArray[np.float64]]
 ) -> dict[str, Change]:
     """Compare means with 0; one without any sequence is not tested, and does not count."""
-    tested = [name for name in sorted(gaps) if len(gaps[name])]
-    p_values = [signed_rank_p(gaps[name]) for name in tested]
     changes = dict.fromkeys(gaps, UNKNOWN)
-    for name, p, level in zip(tested, *_adjusted(p_values), strict=True):
+    for name, (p, level) in _tested(gaps).items():
         found = gaps[name]
         stream = runtime.stream(*model, name, f"delta_{measure}")
         ids = np.arange(len(found))
@@ -229,11 +227,14 @@ def _of_means(
     return changes
 
 
-def _adjusted(p_values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Give Holm's p-values, and the levels at which his procedure looks."""
-    if not p_values:
-        return [], []
-    return holm(p_values).tolist(), holm_levels(p_values, LEVEL).tolist()
+def _tested(gaps: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
+    """Give each Wilcoxon p, adjusted, and the level at which Holm's procedure looks."""
+    names = [name for name in sorted(gaps) if len(gaps[name])]
+    if not names:
+        return {}
+    p_values = [signed_rank_p(gaps[name]) for name in names]
+    found = zip(holm(p_values).tolist(), holm_levels(p_values, LEVEL).tolist(), strict=True)
+    return dict(zip(names, found, strict=True))
 
 
 def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
@@ -254,20 +255,20 @@ def of_edits(model: tuple[Any, ...], family: Family) -> dict[str, Change]:
     """
     edits = {name: _edits(under(family[name], WORST_CASE)) for name in sorted(family)}
     twice = {name: found.dropna() for name, found in edits.items()}
-    tested = [name for name, found in twice.items() if len(found)]
-    p_values = [
-        signed_rank_p(twice[name]["n_edits_after"] - twice[name]["n_edits_before"])
-        for name in tested
-    ]
-    adjusted, levels = (dict(zip(tested, found, strict=True)) for found in _adjusted(p_values))
+    tested = _tested(
+        {
+            name: (found["n_edits_after"] - found["n_edits_before"]).to_numpy(dtype=np.float64)
+            for name, found in twice.items()
+        }
+    )
     changes = {}
     for name, found in edits.items():
         value = _median(found["n_edits_after"]) - _median(found["n_edits_before"])
+        p, level = tested.get(name, (math.nan, LEVEL))
         interval = UNKNOWN.interval
         if not math.isnan(value):
-            level = levels.get(name, LEVEL)
             interval = _shift_interval(found, level, *model, name, "delta_median_edits")
-        changes[name] = Change(value, interval, adjusted.get(name, math.nan))
+        changes[name] = Change(value, interval, p)
     return changes
 
 
