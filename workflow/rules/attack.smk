@@ -54,7 +54,7 @@ rule attack_shard:
         runtime=1440,
     params:
         encoder=encoder_entry,
-        attack=setting("attacks/{attack}"),
+        attack=attack_options,
         constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,
@@ -73,7 +73,7 @@ rule rescore:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         shards=attack_shards,
         motifs=MOTIFS,
-        code=code_with("rescore", encoder=True, attack=True),
+        code=code_with("rescore", encoder=True, attack=True, truth=True),
     output:
         table=f"{ATTACK}.parquet",
     log:
@@ -88,7 +88,8 @@ rule rescore:
         runtime=60,
     params:
         encoder=encoder_entry,
-        attack=setting("attacks/{attack}"),
+        truth=known_truth,
+        attack=attack_options,
         constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,

@@ -116,7 +116,7 @@ rule fine_tune:
         runtime=480,
     params:
         encoder=encoder_entry,
-        training=setting("encoders/{encoder}/training"),
+        training=setting("encoders/{encoder}/training", None),
         n_classes=setting("tasks/{task}/n_classes"),
     script:
         "../scripts/fine_tune.py"

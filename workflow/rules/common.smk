@@ -129,11 +129,11 @@ def code(script, *modules):
     return [os.path.relpath(path) for path in workflow_code.closure(starts, SCRIPTS)]
 
 
-def code_with(script, *more, encoder=False, attack=False):
+def code_with(script, *more, encoder=False, attack=False, truth=False):
     """Like `code`, as an input function that adds the modules of the wildcards' kinds.
 
     `encoder=True` adds the module of `encoders/{encoder}/kind`, `attack=True` that of
-    `attacks/{attack}/kind`.
+    `attacks/{attack}/kind`, `truth=True` those of a task whose truth is known.
     """
 
     def files(wildcards):
@@ -146,9 +146,36 @@ def code_with(script, *more, encoder=False, attack=False):
             modules += workflow_code.kind_modules(
                 config["attacks"], wildcards.attack, "attack"
             )
+        if truth and known_truth(wildcards):
+            modules += workflow_code.TRUTH_MODULES
         return code(script, *modules)
 
     return files
+
+
+# Tasks whose truth is known -----------------------------------------------------------
+
+# The truth is slow to ask, and as a yardstick needs no more.
+TRUTH_SAMPLES, TRUTH_QUERIES = 30, 400
+
+
+def is_truth(encoder):
+    """Tell whether an encoder is the truth of its task, which nothing is trained for."""
+    return config["encoders"][encoder]["kind"] == "planted"
+
+
+def known_truth(wildcards):
+    """Give the source of a task of which the probability of every string is known, else None."""
+    task = config["tasks"][wildcards.task]
+    return task["source"] if configuration.is_planted(task) else None
+
+
+def attack_options(wildcards):
+    """Give an attack's options; an attack on the truth asks it no more than some questions."""
+    entry = config["attacks"][wildcards.attack]
+    if not is_truth(wildcards.encoder) or "query_budget" not in entry:
+        return entry
+    return entry | {"query_budget": min(entry["query_budget"], TRUTH_QUERIES)}
 
 
 # Inputs of many parts -----------------------------------------------------------------
@@ -173,7 +200,10 @@ def sample_size(wildcards):
     """Give how many sequences of `{split}` are attacked at most; those of train for hardening."""
     if wildcards.split == "train":
         return config["hardening"]["train_attack_samples"]
-    return config["sampling"]["attack_samples"]
+    asked = config["sampling"]["attack_samples"]
+    if is_truth(wildcards.encoder):
+        return min(asked or TRUTH_SAMPLES, TRUTH_SAMPLES)
+    return asked
 
 
 def kept_apart(wildcards):
@@ -236,7 +266,7 @@ def download_code(wildcards):
     """List the code of a download; a change of another source's reader refetches nothing."""
     source = config["tasks"][wildcards.task]["source"]
     if source["kind"] == "simulate":
-        return code("download_task", "genosiege.data.simulate")
+        return code("download_task", download.generator_module(source))
     if source.get("layout") == "class_folders":
         return code("download_task", download.CLASS_FOLDERS)
     return code("download_task")
@@ -249,7 +279,8 @@ def encoder_entry(wildcards):
     """Give what of an encoder's entry a model is read with: neither source nor training."""
     entry = config["encoders"][wildcards.encoder]
     apart = ("source", "training", "pretraining")
-    return {key: value for key, value in entry.items() if key not in apart}
+    truth = {"truth": known_truth(wildcards)} if is_truth(wildcards.encoder) else {}
+    return {key: value for key, value in entry.items() if key not in apart} | truth
 
 
 def scratch_entry(wildcards):
@@ -265,8 +296,8 @@ def caches_features(wildcards):
 
 
 def input_check(wildcards):
-    """Name the report that the encoder can read the task; a `cnn` reads the bases themselves."""
-    if config["encoders"][wildcards.encoder]["kind"] == "cnn":
+    """Name the report that the encoder can read the task; some read the bases themselves."""
+    if config["encoders"][wildcards.encoder]["kind"] in ("cnn", "planted"):
         return []
     return f"{SEQUENCE}/input_check.json"
 
@@ -357,10 +388,12 @@ def transferred_attacks(wildcards):
 
     Those on all encoders for its own task, itself included, and those on its own encoder
     for the other tasks of as many classes. The same rows divided otherwise are no other
-    task: the model was trained on many of them.
+    task: the model was trained on many of them. What flips the truth is no adversary.
     """
     own = config["tasks"][wildcards.task]
-    pairs = [(wildcards.task, encoder) for encoder in config["run"]["encoders"]]
+    pairs = [
+        (wildcards.task, encoder) for encoder in configuration.trained_encoders(config)
+    ]
     pairs += [
         (task, wildcards.encoder)
         for task in config["run"]["tasks"]

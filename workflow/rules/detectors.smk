@@ -49,7 +49,7 @@ def detected_baselines(file):
     asked = config["detection"]["sequence"]
     if file == "adaptive.parquet":
         asked = evaded("sequence")
-    return of_baselines(file) if asked else []
+    return of_trained(file) if asked else []
 
 
 def anything_detected():

@@ -57,6 +57,8 @@ rule make_audit_tables:
         latent_page=page("latent", "Attacks", "Outside DNA space"),
         by_class=csv_file("by_class", "Attacks", "By class"),
         by_class_page=page("by_class", "Attacks", "By class"),
+        known_truth=csv_file("known_truth", "Attacks", "Model and truth"),
+        known_truth_page=page("known_truth", "Attacks", "Model and truth"),
     log:
         "<logs>/make_audit_tables.log",
     conda:

@@ -19,14 +19,22 @@ def attack_kinds():
 
 
 def of_baselines(path, **wildcards):
-    """Name one file of every baseline model of the run, for all values of further wildcards."""
+    """Name one file of every baseline model of the run, for all values of further wildcards.
+
+    The truth of a task is one of them; `encoder=` names others.
+    """
+    wildcards.setdefault("encoder", config["run"]["encoders"])
     return expand(
         f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
         task=config["run"]["tasks"],
-        encoder=config["run"]["encoders"],
         seed=config["run"]["seeds"],
         **wildcards,
     )
+
+
+def of_trained(path):
+    """Name one file of every baseline model but the truth, which has no features."""
+    return of_baselines(path, encoder=configuration.trained_encoders(config))
 
 
 def attack_tables():
@@ -61,7 +69,7 @@ def of_drawn_models(file):
 def latent_attacks():
     """Name the baseline models' tables of attacks in embedding space."""
     asked = attacks_of(*configuration.LATENT_KINDS)
-    return of_baselines("latent.parquet") if asked else []
+    return of_trained("latent.parquet") if asked else []
 
 
 def transfers():
@@ -175,6 +183,7 @@ def told_tables():
     names = []
     if config["run"]["tasks"]:
         names += ["data", "baseline", "worst_case", "certify", "by_class", "warnings"]
+        names.append("known_truth")
     if config["run"]["tasks"] and config["run"]["defences"]:
         names.append("verdict")
     if config["run"]["datasets"]:

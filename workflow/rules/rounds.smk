@@ -196,7 +196,7 @@ def of_defences(file):
     return expand(
         f"{SEQUENCE}/seed{{seed}}/{{defence}}/{file}",
         task=config["run"]["tasks"],
-        encoder=config["run"]["encoders"],
+        encoder=configuration.trained_encoders(config),
         seed=config["run"]["seeds"],
         defence=config["run"]["defences"],
     )
@@ -223,10 +223,10 @@ def models_of(task, encoder, seed, defence):
 
 def hardened_models():
     """Give such a function for every defence of every model of the run."""
-    run = config["run"]
+    run, encoders = config["run"], configuration.trained_encoders(config)
     return [
         models_of(*of)
-        for of in product(run["tasks"], run["encoders"], run["seeds"], run["defences"])
+        for of in product(run["tasks"], encoders, run["seeds"], run["defences"])
     ]
 
 

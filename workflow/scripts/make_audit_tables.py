@@ -4,12 +4,20 @@ from pathlib import Path
 
 from genosiege import runtime
 from genosiege.report import table_files
-from genosiege.sequence import audit, by_class, results, vulnerable, warning_signs, worst_case
+from genosiege.sequence import (
+    audit,
+    by_class,
+    known_truth,
+    results,
+    vulnerable,
+    warning_signs,
+    worst_case,
+)
 
 with runtime.script(snakemake.log[0]):
     given, kinds = snakemake.input, snakemake.params.kinds
     metrics = [results.read_metrics(path) for path in given.metrics]
-    attacks = [results.read_attack(path) for path in given.attacks]
+    attacks = [results.read_attack(path, known_truth.ROWS) for path in given.attacks]
     certificates = [results.read_certificate(path) for path in given.certificates]
     latent = [attack for path in given.latent for attack in results.read_latent(path)]
     transfers = [results.read_transfer(path) for path in given.transfer]
@@ -22,6 +30,7 @@ with runtime.script(snakemake.log[0]):
         "certify": audit.certify_table(certificates),
         "transfer": audit.transfer_table(transfers),
         "latent": audit.latent_table(latent),
+        "known_truth": known_truth.known_truth_table(attacks),
         "by_class": by_class.by_class_table(predictions, tests, attacks, certificates),
     }
     table_files.write(tables, snakemake.output)

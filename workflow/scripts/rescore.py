@@ -1,7 +1,7 @@
 """Gather an attack's shards and score the adversaries again, from their strings alone."""
 
 from genosiege import files, runtime
-from genosiege.sequence import attacks, encoders, rescoring, results, tables
+from genosiege.sequence import attacks, encoders, known_truth, rescoring, results, tables
 from genosiege.sequence.constraints import Constraints
 
 with runtime.script(snakemake.log[0]):
@@ -18,7 +18,7 @@ with runtime.script(snakemake.log[0]):
         params.batch_size,
     )
     files.write_parquet(
-        rescored.rows,
+        known_truth.with_truth(rescored.rows, params.truth),
         snakemake.output.table,
         {
             **files.parquet_metadata(given.shards[0], results.SEARCHED),

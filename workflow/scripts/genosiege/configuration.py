@@ -59,6 +59,7 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
         _check_task(name, config["tasks"][name], folder)
     for name in config["run"]["encoders"]:
         _check_encoder(name, config["encoders"][name], folder)
+    _check_known_truth(config)
     for name in config["run"].get("attacks", []):
         check_attack(name, config["attacks"], folder)
         check_one_source(name, config)
@@ -113,6 +114,34 @@ def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
                     f"config, {path}/tss_index, {index}: this lies outside sequences of "
                     f"{source['length']} bp; give an offset below the length."
                 )
+
+
+def is_planted(task: Mapping[str, Any]) -> bool:
+    """Tell whether the probability of every string of a task is known."""
+    return bool(task["source"].get("generator") == "planted")
+
+
+def trained_encoders(config: Mapping[str, Any]) -> list[str]:
+    """Name the encoders of the run, without the truth itself: it is no model of anything."""
+    encoders = config["run"]["encoders"]
+    return [name for name in encoders if config["encoders"][name]["kind"] != "planted"]
+
+
+def _check_known_truth(config: Mapping[str, Any]) -> None:
+    """Refuse the truth of a task where it is not known, and planted tasks of other classes."""
+    asked = [name for name in config["run"]["encoders"] if name not in trained_encoders(config)]
+    for name in config["run"]["tasks"]:
+        task = config["tasks"][name]
+        if asked and not is_planted(task):
+            raise InputError(
+                f'config, {place(["run", "encoders"])}, "{asked[0]}": the truth of the task {name} '
+                "is not known; take tasks of `generator: planted`, or leave this encoder out."
+            )
+        if is_planted(task) and task["n_classes"] != 2:
+            raise InputError(
+                f"config, {place(['tasks', name, 'n_classes'])}, {task['n_classes']}: a planted "
+                "task has two classes; leave the key out."
+            )
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:

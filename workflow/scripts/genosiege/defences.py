@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genosiege.configuration import DNA_KINDS, check_attack, check_one_source, listing, place
+from genosiege.configuration import (
+    DNA_KINDS,
+    check_attack,
+    check_one_source,
+    listing,
+    place,
+    trained_encoders,
+)
 from genosiege.errors import InputError
 
 ATTACKING_KINDS = ("adversarial_only", "mixed")
@@ -139,7 +146,7 @@ def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
     """
     if not config["run"]["defences"]:
         return
-    for name in config["run"]["encoders"]:
+    for name in trained_encoders(config):
         if config["encoders"][name].get("train") == "none":
             raise InputError(
                 f'config, {place(["encoders", name, "train"])}, "none": a model that keeps its own '

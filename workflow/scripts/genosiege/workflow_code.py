@@ -30,6 +30,10 @@ FORMAT_MODULES = {
 """The reader of each format of expression data."""
 
 
+TRUTH_MODULES = ["genosiege.data.planted", "genosiege.data.planted_posterior"]
+"""What knows the truth of planted tasks; `sequence.known_truth` imports it by name."""
+
+
 def prefer_in_jobs(scripts: Path) -> None:
     """Put a folder first on the import path of all processes started from now on.
 

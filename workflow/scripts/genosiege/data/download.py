@@ -6,8 +6,8 @@ Sources are mappings with a `kind`:
   from there. The environment's HF_ENDPOINT and HF_TOKEN count.
 * `url`: url, sha256, size (optional).
 * `path`: a local file, or a folder for an encoder or of the layout `class_folders`.
-* `simulate`: parameters of `simulate.Parameters`, or an `assay` and those of
-  `simulate_expression`.
+* `simulate`: parameters of `simulate.Parameters`, or of `planted.Parameters` with `generator:
+  planted`, or an `assay` and those of `simulate_expression`.
 
 `sha256` and `size` are one value, or a mapping by split or file name.
 """
@@ -95,7 +95,7 @@ def fetch(
         elif kind == "simulate":
             where = f"simulated {name}"
             # By name, so that a change of the simulation refetches nothing else.
-            simulate = importlib.import_module("genosiege.data.simulate")
+            simulate = importlib.import_module(generator_module(source))
             simulate.write(simulate.parameters(source), name, temporary)
         else:
             raise InputError(
@@ -104,6 +104,12 @@ def fetch(
             )
         _check(source, name, where, temporary, rows)
     log.info("%s: fetched from %s", target, where)
+
+
+def generator_module(source: Source) -> str:
+    """Name the module that simulates a task."""
+    planted = source.get("generator") == "planted"
+    return f"genosiege.data.{'planted' if planted else 'simulate'}"
 
 
 def local_inputs(source: Source, name: str) -> list[str]:

@@ -185,12 +185,12 @@ def consensus(pattern: str, fidelity: float = 0.9) -> np.ndarray:
     return np.array(rows)
 
 
-_TATA = Element((_TATA_COUNTS / _TATA_COUNTS.sum(axis=0)).T, -33, -28)
+TATA = Element((_TATA_COUNTS / _TATA_COUNTS.sum(axis=0)).T, -33, -28)
 _BRE = Element(consensus("SSRCGCC"), 0, 0)  # placed by its TATA box
-_INITIATOR = Element(consensus("YYANWYY"), -2, -2)
+INITIATOR = Element(consensus("YYANWYY"), -2, -2)
 _DPE = Element(consensus("RGWYV"), 27, 27)
-_GC_BOX = Element(consensus("RGGGGCGGGGC"), -110, -40, both_strands=True)
-_CCAAT = Element(consensus("YRRCCAATSR"), -110, -60, both_strands=True)
+GC_BOX = Element(consensus("RGGGGCGGGGC"), -110, -40, both_strands=True)
+CCAAT = Element(consensus("YRRCCAATSR"), -110, -60, both_strands=True)
 
 
 def parameters(source: Mapping[str, Any]) -> Parameters:
@@ -201,7 +201,7 @@ def parameters(source: Mapping[str, Any]) -> Parameters:
     InputError
         If a parameter does not exist or has an impossible value.
     """
-    given = {name: value for name, value in source.items() if name != "kind"}
+    given = {name: value for name, value in source.items() if name not in ("kind", "generator")}
     known = [field.name for field in fields(Parameters)]
     for name in given:
         if name not in known:
@@ -343,16 +343,16 @@ def _with_elements(
 
     bases = bases.copy()
     for rate in (0.60, 0.30, 0.10):
-        _plant(bases, chosen(np.where(rich, rate, 0.6 * rate)), _GC_BOX, settings, rng)
-    _plant(bases, chosen(0.40), _CCAAT, settings, rng)
+        _plant(bases, chosen(np.where(rich, rate, 0.6 * rate)), GC_BOX, settings, rng)
+    _plant(bases, chosen(0.40), CCAAT, settings, rng)
     # CpG-poor promoters carry most TATA boxes.
     tata = chosen(np.where(rich, 0.12, 0.60))
-    begins = _plant(bases, tata, _TATA, settings, rng)
+    begins = _plant(bases, tata, TATA, settings, rng)
     bre = rng.random(len(tata)) < 0.3
     size = len(_BRE.frequencies)
     _write(bases, tata[bre], begins[bre] - size, _BRE.frequencies, rng)
     initiator = chosen(np.where(rich, 0.50, 0.75))
-    _plant(bases, initiator, _INITIATOR, settings, rng)
+    _plant(bases, initiator, INITIATOR, settings, rng)
     without_tata = np.setdiff1d(initiator, tata)
     dpe = without_tata[rng.random(len(without_tata)) < 0.4]
     _plant(bases, dpe, _DPE, settings, rng)

@@ -4,4 +4,5 @@ ENCODERS = {
     "dnabert2": "dnabert2_encoder",
     "hf": "huggingface",
     "cnn": "cnn",
+    "planted": "planted_encoder",
 }

@@ -27,7 +27,7 @@ from genosiege.sequence.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 
 # What of an encoder's configuration decides the meaning of stored weights.
-_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture", "tokens")
+_IDENTITY = ("kind", "frozen", "train", "pooling", "architecture", "tokens", "truth")
 
 
 class Location(NamedTuple):
@@ -200,12 +200,14 @@ def _assemble(
     module = _module(spec)
     location = locate(paths)
     frozen = is_frozen(spec)
-    if frozen and location is None:
-        raise InputError(f"encoder kind {spec['kind']}: only a pretrained encoder can be frozen.")
     with seeded(rng or runtime.stream("encoders", "fresh weights")):
         tokenizer = module.make_tokenizer(spec, location)
         made = module.make(spec, location, weights)
         if isinstance(made, Encoder):
+            if frozen and location is None:
+                raise InputError(
+                    f"encoder kind {spec['kind']}: only a pretrained encoder can be frozen."
+                )
             made = Classifier(made, make_head(made.width, n_classes), frozen)
     digests = _digests(paths, location, frozen)
     digest = digests[location.weights.name] if frozen and location is not None else None
