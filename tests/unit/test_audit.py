@@ -19,7 +19,8 @@ from genosiege.statistics import clustered_wilson_interval, wilson_interval
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTIONS = REPOSITORY / "workflow" / "report"
-AUDITS = ("worst_case", "warnings", "vulnerable", "certify", "transfer", "latent", "by_class")
+AUDITS = ("worst_case", "warnings", "vulnerable", "certify", "transfer", "latent", "by_class",
+          "known_truth")  # fmt: skip
 
 
 def bounds(row: dict[str, Any], name: str) -> tuple[float, float]:
@@ -193,7 +194,8 @@ def run_script(folder: Path, inputs: dict[str, list[str]], kinds: dict[str, str]
 def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     model = tmp_path / "sequence/promoters/cnn/seed0/baseline"
     made = attack("genetic", [flip("a", 2), attack_row("b")])
-    files.write_parquet(made.rows, model / "attacks/genetic/test.parquet", {"max_edits": "5"})
+    rows = made.rows.assign(bayes_label_before=1, bayes_label_after=1, flip_is="model_error")
+    files.write_parquet(rows, model / "attacks/genetic/test.parquet", {"max_edits": "5"})
     exact = certified({"a": ["robust"], "b": ["flipped"]})
     files.write_parquet(exact.rows, model / "certify.parquet")
     files.write_parquet(latent().rows.assign(attack="pgd"), model / "latent.parquet")
@@ -220,7 +222,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in AUDITS}
     assert {name: len(table) for name, table in tables.items()} == {
         "worst_case": 6 + 2 + 6, "warnings": 1, "vulnerable": 2, "certify": 1, "transfer": 2,
-        "latent": 2, "by_class": 1,
+        "latent": 2, "by_class": 1, "known_truth": 1,
     }  # fmt: skip
     (warned,) = tables["warnings"].to_dict("records")
     assert (warned["warning"], warned["n"], warned["of"]) == ("labels_swapped", 20, 100)
@@ -241,7 +243,7 @@ def test_the_script_makes_headers_where_a_run_asks_for_nothing(tmp_path: Path) -
 
 
 def test_making_tables_needs_no_torch() -> None:
-    modules = "audit, by_class, results, suite, vulnerable, warning_signs, worst_case"
+    modules = "audit, by_class, known_truth, results, suite, vulnerable, warning_signs, worst_case"
     code = f"import sys; from genosiege.sequence import {modules}; sys.exit('torch' in sys.modules)"
     scripts = REPOSITORY / "workflow" / "scripts"
 

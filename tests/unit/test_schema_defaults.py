@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from genosiege import schema, workflow_code
-from genosiege.data import simulate, simulate_expression
+from genosiege.data import planted, simulate, simulate_expression
 from genosiege.detection.options import Detection
 from genosiege.expression import datasets, models
 from genosiege.expression.adversarial_training import AdversarialTraining
@@ -19,9 +19,11 @@ from genosiege.expression.vae_training import Training
 from genosiege.sequence import classifier, cnn
 from genosiege.sequence.kmer_tokenizer import TokenOptions
 
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+
 
 @pytest.fixture
-def filled(repository: Path) -> dict[str, Any]:
+def filled() -> dict[str, Any]:
     config: dict[str, Any] = {
         "run": {"tasks": ["simulated"], "encoders": ["cnn"]},
         "tasks": {"simulated": {"source": {"kind": "simulate"}}},
@@ -37,7 +39,7 @@ def filled(repository: Path) -> dict[str, Any]:
         },
         "models": {kind: {"kind": kind} for kind in workflow_code.MODEL_MODULES},
     }
-    schema.validate(config, repository / "workflow/schemas/config.schema.yaml")
+    schema.validate(config, SCHEMA)
     return config
 
 
@@ -72,7 +74,14 @@ def test_config_yaml_writes_the_defaults_of_the_sections_it_shows(filled, reposi
 def test_simulation_defaults_are_the_librarys(filled):
     source = dict(filled["tasks"]["simulated"]["source"])
     del source["kind"]
+    assert source.pop("generator") == "promoters"
     assert source == asdict(simulate.Parameters())
+
+    source = {"kind": "simulate", "generator": "planted"}
+    config = {"run": {"tasks": ["t"]}, "tasks": {"t": {"source": source}}}
+    schema.validate(config, SCHEMA)
+    assert planted.parameters(source) == planted.Parameters()
+    assert len(source) == 2 + len(asdict(planted.Parameters()))
 
 
 def test_cnn_defaults_are_the_librarys(filled):
@@ -102,10 +111,10 @@ def test_entries_share_no_default(filled):
     assert training[1]["epochs"] != 99
 
 
-def test_null_switches_the_search_for_the_smallest_k_off(repository):
+def test_null_switches_the_search_for_the_smallest_k_off():
     config = {"run": {"tasks": ["a"]}, "fimba": {"smallest_k": None}}
 
-    schema.validate(config, repository / "workflow/schemas/config.schema.yaml")
+    schema.validate(config, SCHEMA)
 
     assert config["fimba"]["smallest_k"] is None
 
