@@ -184,7 +184,7 @@ def run_script(folder: Path, inputs: dict[str, list[str]], kinds: dict[str, str]
     outputs = {name: str(folder / f"{name}.csv") for name in AUDITS}
     outputs |= {f"{name}_page": str(folder / f"{name}.html") for name in AUDITS}
     given = {
-        "input": inputs, "output": outputs, "params": {"kinds": kinds},
+        "input": inputs, "output": outputs, "params": {"kinds": kinds, "truths": []},
         "log": [str(folder / "log")],
     }  # fmt: skip
     command = [sys.executable, "-c", AS_SNAKEMAKE_DOES, "make_audit_tables.py", json.dumps(given)]

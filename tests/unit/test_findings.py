@@ -359,3 +359,35 @@ def test_without_a_threshold_neither_rate_is_known_and_the_reason_stands_once():
         "nothing is known of 42 flips"
     )
     assert pd.isna(found["n"])
+
+
+def test_flips_are_told_beside_what_the_same_attack_does_to_the_truth():
+    row = told("truth", known_truth=toy.known_truth())
+
+    assert row["measure"] == "flips by genetic that are errors of the model"
+    assert row["reference_measure"] == "sequences whose truth genetic can change"
+    assert (row["value"], row["reference"], row["n"]) == (0.81, 0.66, 21)
+    assert row["remark"] == (
+        "of 21 flips with at most 10 edits 17 are errors of the model and 4 true changes of the "
+        "label; 1 times the label changed and the model did not follow; 2 runs are left out, "
+        "whose drawn label was not the likelier one"
+    )
+
+
+def test_the_truth_is_told_of_as_no_model():
+    worst = toy.worst_case(encoder="truth")
+
+    for finding in ("robustness", "one_edit"):
+        remark = told(finding, worst_case=worst, known_truth=toy.known_truth())["remark"]
+        assert remark.startswith("no model, but the truth itself: what flips it changes the label")
+        model = told(finding, worst_case=toy.worst_case(), known_truth=toy.known_truth())
+        assert "truth" not in model["remark"]
+
+
+def test_without_an_attack_on_the_truth_there_is_nothing_beside_it():
+    table = toy.known_truth()
+
+    row = told("truth", known_truth=table[~table["is_truth"]])
+
+    assert row["value"] == 0.81
+    assert pd.isna(row["reference"])

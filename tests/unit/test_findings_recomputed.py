@@ -17,7 +17,9 @@ import pytest
 from genosiege.report import about_data, findings, front_page
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs/results"
-SEQUENCES = ("worst_case", "certify", "baseline", "by_class", "data", "warnings", "verdict")
+SEQUENCES = (
+    "worst_case", "certify", "baseline", "by_class", "data", "warnings", "known_truth", "verdict",
+)  # fmt: skip
 GENES = ("smallest_k", "best_detector", "adaptive")
 TABLES = {"demo": (*SEQUENCES, *GENES), "expression_bulk": GENES}
 RUNS = ["demo", "expression_bulk"]
@@ -81,6 +83,7 @@ def worst_case(run: str, finding: str) -> Iterator[dict[str, Any]]:
     rows = where(read(run, "worst_case"), attack="worst_case", stage="baseline")
     for (task, encoder), own in models(rows, "task", "encoder"):
         by_budget = {int(row["edit_budget"]): row for row in own}
+        truths = where(read(run, "known_truth"), is_truth="True", task=task, encoder=encoder)
         row = by_budget[max(by_budget) if finding == "robustness" else 1]
         said, unsaid = against(run, row)
         place = {"task": task, "encoder": encoder, "seed": row["seed"], "stage": "baseline"}
@@ -99,6 +102,7 @@ def worst_case(run: str, finding: str) -> Iterator[dict[str, Any]]:
                       if number(c["robust_accuracy_minus_rest_high"]) < 0]  # fmt: skip
             said += [f"class {label} is weaker" for label in weaker] + limits(run, row)
             unsaid += [f"class {c['label']} is" for c in classes if c["label"] not in weaker]
+        (said if truths else unsaid).append("no model, but the truth itself")
         yield {
             "subject": f"{task} · {encoder}",
             "value": three(row, "robust_accuracy"),
@@ -106,6 +110,33 @@ def worst_case(run: str, finding: str) -> Iterator[dict[str, Any]]:
             "n": int(row["n_sequences"]),
             "said": said,
             "unsaid": unsaid,
+        }
+
+
+def truth(run: str) -> Iterator[dict[str, Any]]:
+    rows = where(read(run, "known_truth"), attack="genetic", stage="baseline")
+    (itself,) = where(rows, is_truth="True")
+    for (task, encoder), (row,) in models(where(rows, is_truth="False"), "task", "encoder"):
+        # Whatever is known of a run is in one of these.
+        kinds = int(row["n_model_errors"]) + int(row["n_true_changes"])
+        assert kinds == int(row["n_flips"]) <= int(row["n_known"])
+        assert int(row["n_known"]) + int(row["n_bayes_differs"]) == int(row["n_runs"])
+        share = int(row["n_model_errors"]) / int(row["n_flips"])
+        assert number(row["model_error_share"]) == pytest.approx(share)
+        yield {
+            "subject": f"{task} · {encoder}",
+            "measure": "flips by genetic that are errors of the model",
+            "value": three(row, "model_error_share"),
+            "reference": three(itself, "truth_changed"),
+            "n": int(row["n_flips"]),
+            "said": [
+                f"{row['n_model_errors']} are errors of the model",
+                f"{row['n_true_changes']} true changes",
+                f"at most {row['max_edits']} edits",
+                f"{row['n_invariance_errors']} times the label changed",
+                f"{row['n_bayes_differs']} runs are left out",
+            ],
+            "unsaid": [],
         }
 
 
@@ -187,6 +218,7 @@ def expected(run: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if "verdict" in TABLES[run]:
         for finding in ("robustness", "one_edit"):
             yield from ((finding, row) for row in worst_case(run, finding))
+        yield from (("truth", row) for row in truth(run))
         yield from (("hardening", row) for row in hardening(run))
     yield from (("expression", row) for row in expression(run))
     yield from (("detection", row) for row in detection(run))

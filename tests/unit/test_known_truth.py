@@ -117,7 +117,11 @@ def test_each_flip_is_an_error_of_the_model_or_a_true_change_or_neither(attack):
 
 
 def test_the_table_counts_originals_of_another_bayes_label_apart(attack):
-    (row,) = known_truth.known_truth_table([attack]).to_dict("records")
+    truth = attack._replace(encoder="truth")
+    table = known_truth.known_truth_table([truth, attack], ["truth"])
+    row, _ = table.to_dict("records")
+
+    assert table[["encoder", "is_truth"]].to_numpy().tolist() == [["e", False], ["truth", True]]
 
     assert row["n_runs"] == 7
     assert row["n_bayes_differs"] == 2  # c and e

@@ -69,6 +69,7 @@ rule make_audit_tables:
         runtime=20,
     params:
         kinds=attack_kinds(),
+        truths=[name for name in config["run"]["encoders"] if is_truth(name)],
     script:
         "../scripts/make_audit_tables.py"
 

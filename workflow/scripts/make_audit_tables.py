@@ -30,7 +30,7 @@ with runtime.script(snakemake.log[0]):
         "certify": audit.certify_table(certificates),
         "transfer": audit.transfer_table(transfers),
         "latent": audit.latent_table(latent),
-        "known_truth": known_truth.known_truth_table(attacks),
+        "known_truth": known_truth.known_truth_table(attacks, snakemake.params.truths),
         "by_class": by_class.by_class_table(predictions, tests, attacks, certificates),
     }
     table_files.write(tables, snakemake.output)

@@ -1,4 +1,4 @@
-"""The five findings of a run: what a reader is told first, each with its interval and place."""
+"""The findings of a run: what a reader is told first, each with its interval and place."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ A median of counts may be inf: more than was tried, which the measure names.
 
 
 class Finding(NamedTuple):
-    """One of the five questions, and where its answer is shown."""
+    """A question, and where its answer is shown: in a table, and mostly in a figure."""
 
     question: str
     answer: str
@@ -81,6 +81,16 @@ FINDINGS: Mapping[str, Finding] = {
         sequence_findings.one_edit,
         forms.share,
     ),
+    "truth": Finding(
+        "Is the model wrong, or did the label change?",
+        "Where the probability of every sequence is known, a flip is an error of the model if the "
+        "likelier label stays what it was, and a true change if it does not. Beside it: how often "
+        "the same attack, on the truth itself, changes that.",
+        "known_truth",
+        "",
+        sequence_findings.truth,
+        forms.share,
+    ),
     "hardening": Finding(
         "Does adversarial training help?",
         "Last round against baseline under fresh attacks, in percentage points, paired by "
@@ -109,4 +119,4 @@ FINDINGS: Mapping[str, Finding] = {
         forms.share,
     ),
 }
-"""The five questions in the order in which they are told."""
+"""The questions in the order in which they are told."""

@@ -1,4 +1,4 @@
-"""The first page of the report: the five findings, what stands against them, what was run."""
+"""The first page of the report: the findings, what stands against them, what was run."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -109,11 +109,11 @@ def _finding(rows: pd.DataFrame, finding: Finding, folder: str) -> str:
             remark = html.escape(str(row["remark"]))
             body.append(f'<tr class="remark"><td colspan="{len(header)}">{remark}</td></tr>')
     more = f" {len(rows) - MOST_ROWS} more in the table." if len(rows) > MOST_ROWS else ""
-    return (
-        f"<p>{html.escape(finding.answer)}{more} "
-        f"{link(f'{folder}/figures/{finding.figure}.svg', 'Figure')} · "
-        f"{_table_link(folder, finding.table)}</p>" + _framed(header, body)
-    )
+    shown = [_table_link(folder, finding.table)]
+    if finding.figure:
+        shown.insert(0, link(f"{folder}/figures/{finding.figure}.svg", "Figure"))
+    told = f"<p>{html.escape(finding.answer)}{more} {' · '.join(shown)}</p>"
+    return told + _framed(header, body)
 
 
 def _common(names: "pd.Series[str]") -> str:

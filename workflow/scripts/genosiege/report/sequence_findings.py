@@ -24,6 +24,7 @@ def robustness(run: Run) -> Iterator[dict[str, Any]]:
             "n": last["n_sequences"],
             "remark": told.joined(
                 [
+                    _truth_itself(run, model),
                     told.input_check(run, **model),
                     ended and f"{BOUND}, as {ended}",
                     *_weaker_classes(run, model),
@@ -44,8 +45,39 @@ def one_edit(run: Run) -> Iterator[dict[str, Any]]:
             **rate(one.iloc[0], "robust_accuracy", "value"),
             **_without_attack(rows),
             "n": one.iloc[0]["n_sequences"],
-            "remark": _how_far_proven(run, model),
+            "remark": told.joined([_truth_itself(run, model), _how_far_proven(run, model)]),
         }
+
+
+def truth(run: Run) -> Iterator[dict[str, Any]]:
+    """Tell what each baseline's flips are, where the truth is known, and how often that moves."""
+    table = run.rows("known_truth", stage="baseline")
+    for (task, encoder), found in table[~table["is_truth"].astype(bool)].groupby(MODEL, sort=True):
+        rows, named = told.one_seed(found)
+        kinds = rows.assign(kind=[run.kinds.get(name, name) for name in rows["attack"]])
+        row = told.prefer(kinds, kind="genetic").iloc[0]
+        itself = run.rows("known_truth", task=task, attack=row["attack"], is_truth=True)
+        asked = told.one_seed(itself)[0] if len(itself) else itself
+        model = {"task": str(task), "encoder": str(encoder), "seed": str(row["seed"])}
+        yield {
+            "subject": f"{task} · {encoder}{named}",
+            "measure": f"flips by {row['attack']} that are errors of the model",
+            **rate(row, "model_error_share", "value"),
+            "reference_measure": f"sequences whose truth {row['attack']} can change",
+            **(rate(asked.iloc[0], "truth_changed", "reference") if len(asked) else {}),
+            "n": row["n_flips"],
+            "remark": told.joined([told.input_check(run, **model), _flips(row)]),
+        }
+
+
+def _flips(row: "pd.Series[Any]") -> str:
+    """Count what the flips are, in words."""
+    return (
+        f"of {row['n_flips']} flips with at most {row['max_edits']} edits {row['n_model_errors']} "
+        f"are errors of the model and {row['n_true_changes']} true changes of the label; "
+        f"{row['n_invariance_errors']} times the label changed and the model did not follow; "
+        f"{row['n_bayes_differs']} runs are left out, whose drawn label was not the likelier one"
+    )
 
 
 def hardening(run: Run) -> Iterator[dict[str, Any]]:
@@ -84,6 +116,11 @@ def _worst_case(run: Run) -> Iterator[tuple[str, dict[str, str], pd.DataFrame]]:
         seed = str(taken["seed"].iloc[0])
         model = {"task": str(task), "encoder": str(encoder), "seed": seed}
         yield f"{task} · {encoder}{named}", model, taken.sort_values("edit_budget")
+
+
+def _truth_itself(run: Run, model: dict[str, str]) -> str:
+    itself = told.is_truth(run, **model)
+    return "no model, but the truth itself: what flips it changes the label" if itself else ""
 
 
 def _without_attack(rows: pd.DataFrame) -> dict[str, Any]:

@@ -90,6 +90,11 @@ def input_check(run: Run, **model: str) -> str:
     )
 
 
+def is_truth(run: Run, **model: str) -> bool:
+    """Tell whether a model is none, but the truth of its task."""
+    return bool(run.rows("known_truth", **model, is_truth=True).shape[0])
+
+
 def exhausted(run: Run, attacks: Iterable[str] | None = None, **model: str) -> str:
     """Say which attacks on a baseline ended at their limit, in how many runs.
 

@@ -7,7 +7,7 @@ moves it and not the model is an *invariance error*: the model should have follo
 """
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ ROWS = {"bayes_label_before": "Int64", "bayes_label_after": "Int64", "flip_is": 
 
 MODEL_ERROR, TRUE_CHANGE, NEITHER = "model_error", "true_change", "neither"
 
-COUNTS = ("n_model_errors", "n_true_changes", "n_invariance_errors")
 COLUMNS = [
-    *MODEL, "attack", "max_edits", "n_runs", "n_bayes_differs", "n_known", "n_flips", *COUNTS,
+    *MODEL, "is_truth", "attack", "max_edits", "n_runs", "n_bayes_differs", "n_known", "n_flips",
+    "n_model_errors", "n_true_changes", "n_invariance_errors",
     *rates.columns("model_error_share"), *rates.columns("truth_changed"),
 ]  # fmt: skip
 
@@ -62,13 +62,17 @@ def with_truth(rows: pd.DataFrame, source: Mapping[str, Any] | None) -> pd.DataF
     ).astype(ROWS)
 
 
-def known_truth_table(attacks: Iterable[AttackResult]) -> pd.DataFrame:
+def known_truth_table(
+    attacks: Iterable[AttackResult], truths: Collection[str] = ()
+) -> pd.DataFrame:
     """Count what the flips of each attack are, one row per model and attack.
 
     Parameters
     ----------
     attacks : iterable of AttackResult
         Read with the extra columns `ROWS`. Those of tasks whose truth is unknown give no row.
+    truths : collection of str
+        The encoders that are the truth itself.
 
     Returns
     -------
@@ -76,8 +80,9 @@ def known_truth_table(attacks: Iterable[AttackResult]) -> pd.DataFrame:
         Columns as in the caption `workflow/report/known_truth.rst`.
     """
     known = [attack for attack in attacks if attack.rows["bayes_label_before"].notna().all()]
-    rows = sorted((_row(attack) for attack in known), key=lambda row: [row[c] for c in COLUMNS[:5]])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    rows = [_row(attack) | {"is_truth": attack.encoder in truths} for attack in known]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values([*MODEL, "attack"], ignore_index=True)
 
 
 def _row(attack: AttackResult) -> dict[str, Any]:
