@@ -27,7 +27,7 @@ def unknown(**changes: object) -> dict[str, object]:
     return toy.detected() | gone | changes
 
 
-def test_the_five_findings_are_the_tables_values():
+def test_the_findings_are_the_tables_values():
     found = findings.findings_table(toy.every_table())
 
     robust = only(found, "robustness")
@@ -74,7 +74,7 @@ def test_a_model_that_failed_its_input_check_is_never_exact_and_always_named(che
     found = findings.findings_table(tables)
 
     of_dna = found[found["finding"] != "expression"]
-    assert len(of_dna) == 4
+    assert len(of_dna) == 5
     assert all(remark.startswith(PHRASES[check]) for remark in of_dna["remark"])
     assert not found["remark"].str.contains("exact").any()
 
