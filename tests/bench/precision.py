@@ -28,7 +28,7 @@ from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.oracle import Oracle
 
 DEMO = REPOSITORY / "results" / "demo"
-TASK, ENCODER = "simulated_promoters", "dnabert2_small"
+TASK, ENCODER = "planted_promoters", "dnabert2_small"
 
 
 class Attacked(NamedTuple):

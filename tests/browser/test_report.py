@@ -27,12 +27,12 @@ def frame_of(opened: Opened):
     return opened.page.frame_locator("iframe")
 
 
-def test_the_front_page_tells_five_findings_with_intervals(desk):
+def test_the_front_page_tells_the_findings_with_intervals(desk):
     text = desk.page.inner_text(".prose")
     desk.keep("front_page")
 
     questions = re.findall(r"^\d\. .+\?$", text, flags=re.MULTILINE)
-    assert len(questions) == 5
+    assert len(questions) == 6
     assert len(re.findall(r"\d(?: %)? \[[^\]]+, [^\]]+\]", text)) >= 10
     assert "Not asked in this run." not in text
     assert re.search(r"^(\d+|No) warning signs?\b", text, flags=re.MULTILINE)

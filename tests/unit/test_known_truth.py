@@ -1,5 +1,7 @@
 """The truth as a model, and what is said of adversaries where it is known."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,7 +148,7 @@ def test_where_the_truth_is_unknown_nothing_is_said(attack):
     assert not set(known_truth.ROWS) & set(tables.ATTACK_COLUMNS)
 
 
-def configured(**changes: object) -> dict[str, object]:
+def configured(**changes: object) -> dict[str, Any]:
     return {
         "run": {"tasks": ["t"], "encoders": ["cnn", "truth"]},
         "encoders": {"cnn": {"kind": "cnn"}, "truth": {"kind": "planted", "train": "none"}},
@@ -159,13 +161,25 @@ def configured(**changes: object) -> dict[str, object]:
     [
         (
             {"source": {"kind": "simulate", "generator": "promoters"}},
-            'config, run/encoders, "truth": the truth of the task t is not known; take tasks of ',
+            "config, run/encoders: the truth of the task t is not known; add an encoder that is ",
         ),
         ({"n_classes": 3}, "config, tasks/t/n_classes, 3: a planted task has two classes;"),
     ],
 )
 def test_the_truth_of_other_tasks_is_refused(changes, said):
+    alone = configured(**changes) | {"run": {"tasks": ["t"], "encoders": ["truth"]}}
+
     configuration._check_known_truth(configured())
     with pytest.raises(InputError, match=said):
-        configuration._check_known_truth(configured(**changes))
-    assert configuration.trained_encoders(configured()) == ["cnn"]
+        configuration._check_known_truth(alone)
+
+
+def test_the_truth_is_a_model_of_the_tasks_whose_truth_is_known():
+    config = configured()
+    config["tasks"]["real"] = {"source": {"kind": "path"}, "n_classes": 3}
+    config["run"]["tasks"] += ["real"]
+
+    configuration._check_known_truth(config)
+
+    assert configuration.models(config) == [("t", "cnn"), ("t", "truth"), ("real", "cnn")]
+    assert configuration.trained_encoders(config) == ["cnn"]

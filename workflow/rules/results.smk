@@ -18,23 +18,32 @@ def attack_kinds():
     return {name: config["attacks"][name]["kind"] for name in asked}
 
 
-def of_baselines(path, **wildcards):
+def of_baselines(file, **wildcards):
     """Name one file of every baseline model of the run, for all values of further wildcards.
 
-    The truth of a task is one of them; `encoder=` names others.
+    The truth of a task is one of them, where it is known.
     """
-    wildcards.setdefault("encoder", config["run"]["encoders"])
-    return expand(
-        f"{SEQUENCE}/seed{{seed}}/baseline/{path}",
-        task=config["run"]["tasks"],
-        seed=config["run"]["seeds"],
-        **wildcards,
-    )
+    return [
+        path
+        for task, encoder in configuration.models(config)
+        for path in expand(
+            f"{SEQUENCE}/seed{{seed}}/baseline/{file}",
+            task=task,
+            encoder=encoder,
+            seed=config["run"]["seeds"],
+            **wildcards,
+        )
+    ]
 
 
-def of_trained(path):
+def of_trained(file):
     """Name one file of every baseline model but the truth, which has no features."""
-    return of_baselines(path, encoder=configuration.trained_encoders(config))
+    return expand(
+        f"{SEQUENCE}/seed{{seed}}/baseline/{file}",
+        task=config["run"]["tasks"],
+        encoder=configuration.trained_encoders(config),
+        seed=config["run"]["seeds"],
+    )
 
 
 def attack_tables():
@@ -53,11 +62,7 @@ def drawn_models():
     """Pair each task with each encoder whose adversaries are drawn: none without an attack."""
     if not attacks_of(*configuration.DNA_KINDS):
         return []
-    return [
-        (task, encoder)
-        for task in config["run"]["tasks"]
-        for encoder in config["run"]["encoders"]
-    ]
+    return configuration.models(config)
 
 
 def of_drawn_models(file):

@@ -127,15 +127,25 @@ def trained_encoders(config: Mapping[str, Any]) -> list[str]:
     return [name for name in encoders if config["encoders"][name]["kind"] != "planted"]
 
 
+def models(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Pair each task of the run with its encoders; the truth is one where it is known."""
+    run, trained = config["run"], trained_encoders(config)
+    return [
+        (task, encoder)
+        for task in run["tasks"]
+        for encoder in run["encoders"]
+        if encoder in trained or is_planted(config["tasks"][task])
+    ]
+
+
 def _check_known_truth(config: Mapping[str, Any]) -> None:
-    """Refuse the truth of a task where it is not known, and planted tasks of other classes."""
-    asked = [name for name in config["run"]["encoders"] if name not in trained_encoders(config)]
+    """Refuse a task whose only encoder is a truth that is not known, and other than two classes."""
     for name in config["run"]["tasks"]:
         task = config["tasks"][name]
-        if asked and not is_planted(task):
+        if not is_planted(task) and not trained_encoders(config):
             raise InputError(
-                f'config, {place(["run", "encoders"])}, "{asked[0]}": the truth of the task {name} '
-                "is not known; take tasks of `generator: planted`, or leave this encoder out."
+                f"config, {place(['run', 'encoders'])}: the truth of the task {name} is not known; "
+                "add an encoder that is trained, or take tasks of `generator: planted`."
             )
         if is_planted(task) and task["n_classes"] != 2:
             raise InputError(
