@@ -3,6 +3,6 @@
 ENCODERS = {
     "dnabert2": "dnabert2_encoder",
     "hf": "huggingface",
-    "cnn": "cnn",
     "planted": "planted_encoder",
+    "cnn": "cnn",
 }
