@@ -38,21 +38,21 @@ def splits(csv):
         ("", ["line 1", "empty"]),
         ("\n\n", ["line 1", "empty"]),
         ("sequence,label\n", ["line 2", "no row"]),
-        ("sequence,class\nACGT,0\n", ["line 1", '"sequence,class"', "column label is missing"]),
-        ("ACGT,0\nACGT,1\n", ["line 1", '"ACGT,0"', "sequence and label"]),
-        ("sequence,label\nACGT,0\nACGT,x\n", ["line 3", 'label "x"', "integers from 0 to 1"]),
-        ("sequence,label\nACGT,2\n", ["line 2", 'label "2"', "set n_classes"]),
-        ("sequence,label\nACGT,-1\n", ["line 2", 'label "-1"']),
-        ("sequence,label\nACGT,1.0\n", ["line 2", 'label "1.0"']),
-        ("sequence,label\nACGT,\n", ["line 2", 'label ""']),
+        ("sequence,class\nACGT,0\n", ["line 1", "'sequence,class'", "column label is missing"]),
+        ("ACGT,0\nACGT,1\n", ["line 1", "'ACGT,0'", "sequence and label"]),
+        ("sequence,label\nACGT,0\nACGT,x\n", ["line 3", "label 'x'", "integers from 0 to 1"]),
+        ("sequence,label\nACGT,2\n", ["line 2", "label '2'", "set n_classes"]),
+        ("sequence,label\nACGT,-1\n", ["line 2", "label '-1'"]),
+        ("sequence,label\nACGT,1.0\n", ["line 2", "label '1.0'"]),
+        ("sequence,label\nACGT,\n", ["line 2", "label ''", "there is no value"]),
         ("sequence,label\nACGT,0\nACZT,1\n", ["line 3", 'character "Z" at position 3']),
         ("sequence,label\nAC-T,1\n", ["line 2", 'character "-"', "no nucleotide"]),
         ("sequence,label\nACéT,1\n", ["line 2", 'character "É"']),
         ("sequence,label\nACRT,1\n", ["line 2", 'character "R"', "ambiguous: to_N"]),
-        ("sequence,label\nACGT,0\n,1\n", ["line 3", 'sequence ""', "length 0"]),
-        ("sequence,label\n  ,1\n", ["line 2", 'sequence ""', "length 0"]),
-        ("sequence,label\nACGT\n", ["line 2", '"ACGT"', "1 fields"]),
-        ("sequence,label\nACGT,1,7\n", ["line 2", '"ACGT,1,7"', "3 fields"]),
+        ("sequence,label\nACGT,0\n,1\n", ["line 3", "sequence ''", "there is no value"]),
+        ("sequence,label\n  ,1\n", ["line 2", "sequence '  '", "there is no value"]),
+        ("sequence,label\nACGT\n", ["line 2", "'ACGT'", "1 fields"]),
+        ("sequence,label\nACGT,1,7\n", ["line 2", "'ACGT,1,7'", "3 fields"]),
     ],
 )
 def test_a_wrong_file_is_refused_by_file_line_and_value(csv, content, parts):
@@ -92,18 +92,20 @@ def test_lower_case_crlf_byte_order_mark_and_further_columns_are_read(csv):
 
 
 def test_ambiguity_codes_become_n_on_request_and_foreign_characters_never(csv):
-    split = gue.read(csv("sequence,label\nrcgyN,0\n"), ambiguous="to_N")
+    split = gue.read(csv("sequence,label\nrcgyN,0\n"), how=gue.Reading("to_N"))
 
     assert split.table["sequence"].tolist() == ["NCGNN"]
     assert split.ambiguous_characters == {"N": 1, "R": 1, "Y": 1}
-    assert 'character "Z"' in refusal(gue.read, csv("sequence,label\nRZ,0\n"), ambiguous="to_N")
+    assert 'character "Z"' in refusal(
+        gue.read, csv("sequence,label\nRZ,0\n"), how=gue.Reading("to_N")
+    )
 
 
 def test_any_number_of_classes_is_read(csv):
     path = csv("sequence,label\n" + "".join(f"ACGT,{label}\n" for label in range(9)))
 
     assert gue.read(path, n_classes=9).table["label"].tolist() == list(range(9))
-    assert 'label "8"' in refusal(gue.read, path, n_classes=8)
+    assert "label '8'" in refusal(gue.read, path, n_classes=8)
 
 
 def test_ids_are_the_official_rows_and_identical_sequences_share_a_group(splits):
@@ -515,4 +517,4 @@ def test_a_real_task_of_three_classes_is_read(shared):
     path = shared / "data" / "gue" / "splice_reconstructed" / "test.csv"
 
     assert set(gue.read(path, n_classes=3).table["label"]) == {0, 1, 2}
-    assert 'label "2"' in refusal(gue.read, path, n_classes=2)
+    assert "label '2'" in refusal(gue.read, path, n_classes=2)

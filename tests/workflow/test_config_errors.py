@@ -57,6 +57,13 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
         {"hardening": {"rounds": 2.0}},
         "config, hardening/rounds, 2.0: this has to be a whole number; correct it (write 2, ",
     ),
+    "labels that YAML took for others": (
+        {
+            "run": {"tasks": ["mine"]},
+            "tasks": {"mine": {"source": {"kind": "simulate"}, "labels": {True: 1, "no": 0}}},
+        },
+        "config, tasks/mine/labels, true: YAML reads a bare yes, no, on or off as true or false;",
+    ),
     "list for a section": (
         {"constraints": {"motifs": ["tata_box"]}},
         'config, constraints/motifs, ["tata_box"]: this has to be a section with keys;',

@@ -253,6 +253,12 @@ def own_names(wildcards):
     }
 
 
+def reading_options(wildcards):
+    """Give how the files of a task are written."""
+    names = ("ambiguous", "separator", "encoding", "labels", "rna")
+    return {name: config["tasks"][wildcards.task][name] for name in names}
+
+
 def local_encoder(wildcards):
     """List what a local folder has of an encoder's files; see `local_table`."""
     source = config["encoders"][wildcards.encoder]["source"]

@@ -52,7 +52,7 @@ rule prepare_task:
         runtime=10,
     params:
         n_classes=setting("tasks/{task}/n_classes"),
-        ambiguous=setting("tasks/{task}/ambiguous"),
+        reading=reading_options,
         split=setting("tasks/{task}/split"),
         leakage=setting("tasks/{task}/leakage"),
         train_samples=setting("sampling/train_samples"),

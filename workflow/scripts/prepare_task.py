@@ -7,7 +7,7 @@ with runtime.script(snakemake.log[0]):
     prepared = gue.prepare(
         {split: snakemake.input[split] for split in gue.SPLITS},
         n_classes=snakemake.params.n_classes,
-        ambiguous=snakemake.params.ambiguous,
+        how=gue.Reading(**snakemake.params.reading),
         train_samples=snakemake.params.train_samples,
         eval_samples=snakemake.params.eval_samples,
         names=snakemake.params.names,

@@ -90,6 +90,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
 
 def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
     source = task["source"]
+    _check_labels(name, task)
     where = place(["tasks", name, "source"])
     if source["kind"] == "path" and source.get("layout") == "class_folders":
         for split in ("train", "test"):
@@ -114,6 +115,24 @@ def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
                     f"config, {path}/tss_index, {index}: this lies outside sequences of "
                     f"{source['length']} bp; give an offset below the length."
                 )
+
+
+def _check_labels(name: str, task: Mapping[str, Any]) -> None:
+    """Refuse names of labels that YAML changed, and classes that are missing or too many."""
+    labels = task.get("labels") or {}
+    where = place(["tasks", name, "labels"])
+    for word in labels:
+        if isinstance(word, bool):
+            raise InputError(
+                f"config, {where}, {str(word).lower()}: YAML reads a bare yes, no, on or off as "
+                'true or false; write it in quotes ("yes").'
+            )
+    if labels and {*labels.values()} != {*range(task["n_classes"])}:
+        raise InputError(
+            f"config, {where}: the classes are 0 to {task['n_classes'] - 1}, and "
+            f"{', '.join(map(str, sorted({*labels.values()})))} are named; name each of them, or "
+            "correct n_classes."
+        )
 
 
 def is_planted(task: Mapping[str, Any]) -> bool:
@@ -304,7 +323,8 @@ def reworded(error: Any) -> str:
         case "type":
             return f"{shown}: this has to be {_types(limit)}; correct it{_yaml_hint(value)}."
         case "enum":
-            choices = ", ".join(str(choice) for choice in limit if choice is not False)
+            words = ("null" if word is None else str(word) for word in limit if word is not False)
+            choices = ", ".join(words)
             return f"{shown}: there is no such choice; take one of: {choices}."
         case "const":
             return f"{shown}: only {_shown(limit)} is possible here; correct it or leave it out."
@@ -364,7 +384,9 @@ def _types(types: str | list[str]) -> str:
 
 
 def _yaml_hint(value: Any) -> str:
-    """Explain YAML's traps: whole numbers with a point, and powers of ten that are text."""
+    """Explain YAML's traps: bare words that are true or false, numbers that are others."""
+    if isinstance(value, bool):
+        return ' (YAML reads a bare yes, no, on or off so; if that is meant, write "yes" in quotes)'
     if isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f}, without point)"
     power = re.fullmatch(r"([0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)", str(value))

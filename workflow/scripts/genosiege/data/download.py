@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genosiege import calls, files
-from genosiege.data import hub, transfer
+from genosiege.data import hub, tables, transfer
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -271,8 +271,9 @@ def _check(source: Source, name: str, where: str, path: Path, rows: int | None =
         if found != digest:
             raise _wrong_digest(where, found, digest)
     if rows is not None:
-        with open(path, "rb") as handle:
-            n = sum(1 for line in handle if line.strip()) - 1
+        with tables.opened(path, where) as handle:
+            # What is left of an end of line in UTF-16 is no line.
+            n = sum(1 for line in handle if line.strip(b"\x00 \t\r\n")) - 1
         if n != rows:
             raise InputError(
                 f"{where}: the file has {max(n, 0)} rows, {rows} are expected; "

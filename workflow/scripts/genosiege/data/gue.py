@@ -1,16 +1,14 @@
 """Read GUE tasks: validate the CSV files, divide and subsample them."""
 
-import csv
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from genosiege import files, runtime
-from genosiege.data import card, grouped, relatives
+from genosiege.data import card, grouped, relatives, tables
 from genosiege.data.card import SPLITS, Split
 from genosiege.data.leakage import Definition, find
 from genosiege.data.sampling import stratified_rows
@@ -32,6 +30,32 @@ _KIND[np.frombuffer(b"ACGTN", dtype=np.uint8)] = _PLAIN
 _KIND[np.frombuffer(AMBIGUITY_CODES.encode(), dtype=np.uint8)] = _AMBIGUOUS
 
 
+class Reading(NamedTuple):
+    """How the files of a task are written.
+
+    Attributes
+    ----------
+    ambiguous : {"error", "to_N"}
+        What becomes of IUPAC codes of more than one base. N itself is always accepted.
+    separator, encoding : str or None
+        See `tables.read`.
+    labels : mapping of str to int or None
+        The class of each label as written; None: they are the numbers of the classes.
+    rna : {"error", "to_dna"}
+        What becomes of U.
+    """
+
+    ambiguous: Ambiguous = "error"
+    separator: str | None = None
+    encoding: str | None = None
+    labels: Mapping[str, int] | None = None
+    rna: Literal["error", "to_dna"] = "error"
+
+
+PLAIN = Reading()
+"""As GUE has them."""
+
+
 class Prepared(NamedTuple):
     """A task ready for use: one table per split, and its card."""
 
@@ -42,19 +66,19 @@ class Prepared(NamedTuple):
 def read(
     path: str | os.PathLike[str],
     n_classes: int = 2,
-    ambiguous: Ambiguous = "error",
+    how: Reading = PLAIN,
     name: str | None = None,
 ) -> Split:
-    """Read and validate one CSV file with the columns sequence and label.
+    """Read and validate one table with the columns sequence and label.
 
     Parameters
     ----------
     path : path-like
         The file. Further columns are ignored, and so are empty lines.
     n_classes : int
-        Labels are integers from 0 to n_classes - 1.
-    ambiguous : {"error", "to_N"}
-        What becomes of IUPAC codes of more than one base. N itself is always accepted.
+        Labels are integers from 0 to n_classes - 1, where `how.labels` does not name them.
+    how : Reading
+        How the file is written.
     name : str or None
         What the file is called in errors and in the card; None: its path.
 
@@ -66,16 +90,17 @@ def read(
     Raises
     ------
     InputError
-        If the file is missing, empty or without rows, lacks a column, or has a row with
-        a wrong number of fields, a wrong label, an empty sequence or a character that is
-        no nucleotide. File, line and value are named.
+        See `tables.read`; also if a row has no sequence or label, a wrong label, or a
+        character that is no nucleotide. File, line and value are named.
     """
     name = os.fspath(path) if name is None else name
-    rows, places = _read_rows(path, name)
+    rows, places = _read_rows(path, name, how)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["label"] = _labels(table["label"], places, n_classes)
+    table["label"] = _labels(table["label"], places, n_classes, how.labels)
     table["sequence"] = table["sequence"].str.strip().str.upper()
-    counts = _check_characters(table["sequence"], places, ambiguous)
+    if how.rna == "to_dna":
+        table["sequence"] = table["sequence"].str.replace("U", "T")
+    counts = _check_characters(table["sequence"], places, how.ambiguous)
     if set(counts) - {"N"}:
         table["sequence"] = table["sequence"].str.translate(_TO_N)
     return Split(name, files.sha256(path), table, counts)
@@ -84,7 +109,7 @@ def read(
 def prepare(
     paths: Mapping[str, str],
     n_classes: int = 2,
-    ambiguous: Ambiguous = "error",
+    how: Reading = PLAIN,
     train_samples: int | None = None,
     eval_samples: int | None = None,
     names: Mapping[str, str] | None = None,
@@ -97,7 +122,7 @@ def prepare(
     ----------
     paths : mapping of str to str
         The CSV file of each of the splits train, dev and test.
-    n_classes, ambiguous
+    n_classes, how
         See `read`.
     train_samples, eval_samples : int or None
         Rows kept of train, and of dev and test each; None keeps all.
@@ -128,7 +153,7 @@ def prepare(
         if name not in paths:
             raise InputError(f"split {name}: no file is given for it; add its path.")
     called = names or {}
-    splits = {name: read(paths[name], n_classes, ambiguous, called.get(name)) for name in SPLITS}
+    splits = {name: read(paths[name], n_classes, how, called.get(name)) for name in SPLITS}
     rows = _all_rows(splits)
     definition = Definition(**(leakage or {}))
     relations = find(rows["sequence"].tolist(), definition)
@@ -153,13 +178,13 @@ def prepare(
     trained_on = used == SPLITS.index("train")
     words = found["any"].words(relatives.USED_TRAIN)
     rows["relative_labels"] = np.where(trained_on, "", words)
-    tables = {name: rows.iloc[members].reset_index(drop=True) for name, members in kept.items()}
-    _check_classes(splits, tables, n_classes)
-    described = card.describe(splits, tables, n_classes, ambiguous) | {
+    used_rows = {name: rows.iloc[at].reset_index(drop=True) for name, at in kept.items()}
+    _check_classes(splits, used_rows, n_classes)
+    described = card.describe(splits, used_rows, n_classes, how.ambiguous) | {
         "split": split,
         "leakage": relatives.describe(relations, known, found, definition),
     }
-    return Prepared(tables, described)
+    return Prepared(used_rows, described)
 
 
 def _all_rows(splits: Mapping[str, Split]) -> pd.DataFrame:
@@ -171,7 +196,7 @@ def _all_rows(splits: Mapping[str, Split]) -> pd.DataFrame:
 
 
 def _check_classes(
-    splits: Mapping[str, Split], tables: Mapping[str, pd.DataFrame], n_classes: int
+    splits: Mapping[str, Split], used: Mapping[str, pd.DataFrame], n_classes: int
 ) -> None:
     """Refuse a class that nobody can learn, or choose a model by; test may lack one."""
     present = {name: set(split.table["label"]) for name, split in splits.items()}
@@ -183,7 +208,7 @@ def _check_classes(
                 "are, or supply such rows."
             )
         for name in ("train", "dev"):
-            if label in set(tables[name]["label"]):
+            if label in set(used[name]["label"]):
                 continue
             if label in present[name]:
                 raise InputError(
@@ -196,62 +221,66 @@ def _check_classes(
             )
 
 
-def _read_rows(path: str | os.PathLike[str], name: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return (sequence, label) of each row and its place, for errors.
+def _read_rows(
+    path: str | os.PathLike[str], name: str, how: Reading
+) -> tuple[list[list[str]], list[str]]:
+    """Return sequence and label of each row and its place, for errors.
 
     The place is file and line, and what a column `file` says where the table was itself
     put together from files.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{name}: there is no such file; supply this split or correct its path.")
-    try:
-        # utf-8-sig: spreadsheets put a byte order mark before the header.
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            # The csv module and not pandas, for the true line of each row.
-            reader = csv.reader(handle)
-            header = [column.strip() for column in next(reader, [])]
-            numbered = [(reader.line_num, row) for row in reader if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{name}: this is not a text file of comma-separated values ({error}); "
-            "replace the file."
-        ) from error
-    if not header:
-        raise InputError(f"{name}, line 1: the file is empty; supply rows of sequence,label.")
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise InputError(
-            f'{name}, line 1, header "{_short(",".join(header))}": the column '
-            f"{' and '.join(missing)} is missing; name the columns sequence,label."
-        )
-    if not numbered:
-        raise InputError(f"{name}, line 2: there is a header but no row; supply rows.")
-    for line, row in numbered:
-        if len(row) != len(header):
-            raise InputError(
-                f'{name}, line {line}, row "{_short(",".join(row))}": {len(row)} fields where '
-                f"the header has {len(header)}; correct the row."
-            )
-    at = [header.index(column) for column in COLUMNS]
-    places = [f"{name}, line {line}" for line, _ in numbered]
-    if "file" in header:
-        source = header.index("file")
-        places = [
-            f"{place} ({row[source]})" for place, (_, row) in zip(places, numbered, strict=True)
-        ]
-    return [(row[at[0]], row[at[1]]) for _, row in numbered], places
+    found = tables.read(path, name, COLUMNS, ("file",), how.separator, how.encoding)
+    places = [f"{name}, line {line}" for line in found.lines]
+    if "file" in found.columns:
+        places = [f"{place} ({row[2]})" for place, row in zip(places, found.rows, strict=True)]
+    rows = [row[:2] for row in found.rows]
+    for place, row in zip(places, rows, strict=True):
+        for column, value in zip(COLUMNS, row, strict=True):
+            if value.strip().lower() in tables.MISSING:
+                raise InputError(
+                    f"{place}, {column} {tables.shown(value)}: there is no value; supply it or "
+                    "remove the row."
+                )
+    return rows, places
 
 
-def _labels(values: "pd.Series[str]", places: list[str], n_classes: int) -> np.ndarray:
-    labels = values.str.strip().map({str(label): label for label in range(n_classes)})
+def _labels(
+    values: "pd.Series[str]", places: list[str], n_classes: int, names: Mapping[str, int] | None
+) -> np.ndarray:
+    """Turn labels as written into class numbers."""
+    written = values.str.strip()
+    meanings = {str(label): label for label in range(n_classes)}
+    if names is not None:
+        meanings = {str(word): int(label) for word, label in names.items()}
+    labels = written.map(meanings)
     wrong = np.flatnonzero(labels.isna())
     if wrong.size:
-        row = wrong[0]
+        row = int(wrong[0])
         raise InputError(
-            f'{places[row]}, label "{_short(values.iloc[row])}": labels are integers '
-            f"from 0 to {n_classes - 1}; correct the row or set n_classes."
+            f"{places[row]}, label {tables.shown(values.iloc[row])}: "
+            + _cure(set(written), n_classes, names)
         )
     return labels.to_numpy(dtype=np.int64)
+
+
+def _cure(written: set[str], n_classes: int, names: Mapping[str, int] | None) -> str:
+    """Say what labels have to be, and what would make those of this file right."""
+    if names is not None:
+        known = ", ".join(tables.shown(str(word)) for word in names)
+        return f"`labels` names {known} only; name it there or correct the row."
+    asked = f"labels are integers from 0 to {n_classes - 1}"
+    others = {str(label) for label in range(1, n_classes + 1)}
+    if written == others:
+        return f"{asked}, and these count from 1; {_offer(sorted(written, key=int))}"
+    if len(written) == n_classes and not all(word.lstrip("-").isdigit() for word in written):
+        return f"{asked}; {_offer(sorted(written))}"
+    return f"{asked}; correct the row or set n_classes."
+
+
+def _offer(words: list[str]) -> str:
+    """Offer the setting that gives words their numbers."""
+    named = ", ".join(f"{tables.shown(word)}: {label}" for label, word in enumerate(words))
+    return f"if that is what they mean, set labels: {{{named}}}."
 
 
 def _check_characters(
@@ -259,14 +288,8 @@ def _check_characters(
     places: list[str],
     ambiguous: Ambiguous,
 ) -> dict[str, int]:
-    """Count the ambiguity codes, and refuse empty sequences and foreign characters."""
+    """Count the ambiguity codes, and refuse foreign characters."""
     lengths = sequences.str.len().to_numpy(dtype=np.int64)
-    empty = np.flatnonzero(lengths == 0)
-    if empty.size:
-        raise InputError(
-            f'{places[empty[0]]}, sequence "": the sequence has length 0; '
-            "supply it or remove the row."
-        )
     # latin-1 with "replace" keeps one byte per character, whatever the character.
     characters = np.frombuffer(
         "".join(sequences).encode("latin-1", errors="replace"), dtype=np.uint8
@@ -293,12 +316,10 @@ def _refuse(
         what = (
             "this IUPAC code stands for more than one base; correct the row or set ambiguous: to_N."
         )
+    elif character == "U":
+        what = "this is a base of RNA; set rna: to_dna to read it as T."
     else:
         what = "this is no nucleotide (A, C, G, T or N); correct the row."
     raise InputError(
         f'{places[row]}, character "{character}" at position {position + 1} of the sequence: {what}'
     )
-
-
-def _short(value: str, width: int = 40) -> str:
-    return value if len(value) <= width else f"{value[: width - 3]}..."
