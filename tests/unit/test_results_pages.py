@@ -114,13 +114,15 @@ def test_a_sentence_that_the_tables_no_longer_bear_out_is_an_error(project: Path
 
 
 def test_verdicts_appear_with_the_suite_that_they_were_called_under(project: Path) -> None:
-    assert "No verdict is given" in render.render(project, "results.md.j2")
     for run in ("hardening_cnn", "hardening_dnabert2"):
         path = project / f"docs/results/{run}/verdict.csv"
         with path.open(newline="") as lines:
             rows = list(csv.DictReader(lines))
-        new = {"suite": "genetic;gradient;transfer", "edits": "5", "verdict": "masking"}
-        write(path, [row | new for row in rows])
+        told = {"clean_strong": "harmful", "mixed_strong": "no difference shown"}
+        new = {"suite": "genetic;gradient;transfer", "edits": "5"}
+        for row in rows:
+            row |= new | {"verdict": told.get(row["defence"], "masking")}
+        write(path, rows)
 
     page = render.render(project, "results.md.j2")
 
