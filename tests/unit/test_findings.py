@@ -368,9 +368,9 @@ def test_flips_are_told_beside_what_the_same_attack_does_to_the_truth():
     assert row["reference_measure"] == "sequences whose truth genetic can change"
     assert (row["value"], row["reference"], row["n"]) == (0.81, 0.66, 21)
     assert row["remark"] == (
-        "of 21 flips with at most 10 edits 17 are errors of the model and 4 true changes of the "
-        "label; 1 times the label changed and the model did not follow; 2 runs are left out, "
-        "whose drawn label was not the likelier one"
+        "flips with at most 10 edits: 21; errors of the model: 17; true changes of the label: 4; "
+        "the label changed and the model did not follow: 1; left out, as the drawn label was not "
+        "the likelier one: 2"
     )
 
 

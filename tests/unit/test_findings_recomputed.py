@@ -130,11 +130,11 @@ def truth(run: str) -> Iterator[dict[str, Any]]:
             "reference": three(itself, "truth_changed"),
             "n": int(row["n_flips"]),
             "said": [
-                f"{row['n_model_errors']} are errors of the model",
-                f"{row['n_true_changes']} true changes",
-                f"at most {row['max_edits']} edits",
-                f"{row['n_invariance_errors']} times the label changed",
-                f"{row['n_bayes_differs']} runs are left out",
+                f"at most {row['max_edits']} edits: {row['n_flips']};",
+                f"errors of the model: {row['n_model_errors']};",
+                f"true changes of the label: {row['n_true_changes']};",
+                f"did not follow: {row['n_invariance_errors']};",
+                f"not the likelier one: {row['n_bayes_differs']}",
             ],
             "unsaid": [],
         }

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from genosiege import files
 from genosiege.input_checks import PASSED, PHRASES
-from genosiege.sequence import tables
+from genosiege.sequence import known_truth, tables
 
 RESULTS = f"results/{tiny.NAME}"
 N_MODELS = 2 * len(tiny.SEEDS)
@@ -126,7 +126,7 @@ def test_an_attack_table_has_a_row_for_each_sequence_and_attack_seed(
 
     # pandas 2 and 3 name the kind of text differently.
     kinds = {name: str(kind).replace("object", "str") for name, kind in table.dtypes.items()}
-    assert list(kinds.items()) == list(tables.ATTACK_COLUMNS.items())
+    assert list(kinds.items()) == list((tables.ATTACK_COLUMNS | known_truth.ROWS).items())
     assert list(sample) == ["id", "sequence", "label"]
     assert list(table["id"]) == list(sample["id"]) * len(tiny.ATTACK_SEEDS)
     assert list(table["attack_seed"]) == [s for s in tiny.ATTACK_SEEDS for _ in range(12)]

@@ -73,10 +73,10 @@ def truth(run: Run) -> Iterator[dict[str, Any]]:
 def _flips(row: "pd.Series[Any]") -> str:
     """Count what the flips are, in words."""
     return (
-        f"of {row['n_flips']} flips with at most {row['max_edits']} edits {row['n_model_errors']} "
-        f"are errors of the model and {row['n_true_changes']} true changes of the label; "
-        f"{row['n_invariance_errors']} times the label changed and the model did not follow; "
-        f"{row['n_bayes_differs']} runs are left out, whose drawn label was not the likelier one"
+        f"flips with at most {row['max_edits']} edits: {row['n_flips']}; errors of the model: "
+        f"{row['n_model_errors']}; true changes of the label: {row['n_true_changes']}; the label "
+        f"changed and the model did not follow: {row['n_invariance_errors']}; left out, as the "
+        f"drawn label was not the likelier one: {row['n_bayes_differs']}"
     )
 
 
