@@ -173,9 +173,10 @@ def known_truth(wildcards):
 def attack_options(wildcards):
     """Give an attack's options; an attack on the truth asks it no more than some questions."""
     entry = config["attacks"][wildcards.attack]
-    if not is_truth(wildcards.encoder) or "query_budget" not in entry:
+    if not is_truth(wildcards.encoder):
         return entry
-    return entry | {"query_budget": min(entry["query_budget"], TRUTH_QUERIES)}
+    asked = [name for name in ("query_budget", "draws") if name in entry]
+    return entry | {name: min(entry[name], TRUTH_QUERIES) for name in asked}
 
 
 # Inputs of many parts -----------------------------------------------------------------
