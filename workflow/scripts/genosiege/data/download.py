@@ -95,7 +95,11 @@ def fetch(
         elif kind == "simulate":
             where = f"simulated {name}"
             # By name, so that a change of the simulation refetches nothing else.
-            simulate = importlib.import_module(generator_module(source))
+            simulate = (
+                importlib.import_module("genosiege.data.planted")
+                if generator_module(source) == "genosiege.data.planted"
+                else importlib.import_module("genosiege.data.simulate")
+            )
             simulate.write(simulate.parameters(source), name, temporary)
         else:
             raise InputError(
