@@ -17,17 +17,17 @@ MODEL = "results/main/sequence/mine/small/seed0/baseline/model.safetensors"
 
 # The content of test.csv, and what is said of it.
 TABLES: dict[str, tuple[str, str, str]] = {
-    "missing column": ("sequence,class\nACGT,0\n", 'line 1, header "sequence,class"', "label"),
+    "missing column": ("sequence,class\nACGT,0\n", "line 1, header 'sequence,class'", "label"),
     "empty file": ("", "line 1: ", "the file is empty"),
     "header only": ("sequence,label\n", "line 2: ", "no row"),
-    "label that is no number": ("sequence,label\nACGT,0\nACGA,x\n", 'line 3, label "x"', "0 to 1"),
-    "label out of range": ("sequence,label\nACGT,2\n", 'line 2, label "2"', "0 to 1"),
+    "label that is no number": ("sequence,label\nACGT,0\nACGA,x\n", "line 3, label 'x'", "0 to 1"),
+    "label out of range": ("sequence,label\nACGT,2\n", "line 2, label '2'", "0 to 1"),
     "no nucleotide": (
         "sequence,label\nACGT,0\nACZT,1\n",
         'line 3, character "Z" at position 3',
         "no nucleotide",
     ),
-    "sequence of length 0": ("sequence,label\nACGT,0\n,1\n", 'line 3, sequence ""', "length 0"),
+    "sequence of length 0": ("sequence,label\nACGT,0\n,1\n", "line 3, sequence ''", "no value"),
 }
 
 SMALL_CNN = {
