@@ -12,19 +12,21 @@ Sources are mappings with a `kind`:
 `sha256` and `size` are one value, or a mapping by split or file name.
 """
 
+import gzip
 import importlib
 import logging
 import os
 import re
 import shutil
 import uuid
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genosiege import calls, files
-from genosiege.data import hub, tables, transfer
+from genosiege.data import hub, transfer
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -275,14 +277,25 @@ def _check(source: Source, name: str, where: str, path: Path, rows: int | None =
         if found != digest:
             raise _wrong_digest(where, found, digest)
     if rows is not None:
-        with tables.opened(path, where) as handle:
-            # What is left of an end of line in UTF-16 is no line.
-            n = sum(1 for line in handle if line.strip(b"\x00 \t\r\n")) - 1
+        n = _count_lines(path, where) - 1
         if n != rows:
             raise InputError(
                 f"{where}: the file has {max(n, 0)} rows, {rows} are expected; "
                 "correct the source or `rows`."
             )
+
+
+def _count_lines(path: Path, where: str) -> int:
+    """Count the lines of a file, packed or not; what UTF-16 leaves of a line's end is none."""
+    with open(path, "rb") as start:
+        packed = start.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else open(path, "rb") as handle:
+            return sum(1 for line in handle if line.strip(b"\x00 \t\r\n"))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{where}: the gzip file is cut short or damaged; fetch it anew."
+        ) from error
 
 
 def _wrong_digest(where: str, found: str, expected: str) -> InputError:
