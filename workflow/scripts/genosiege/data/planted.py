@@ -23,9 +23,8 @@ Source of the algorithm: Rabiner (1989), Proc. IEEE 77, 257-286, for states with
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +33,6 @@ from numpy.typing import NDArray
 from genosiege import files, runtime
 from genosiege.data import simulate
 from genosiege.data.simulate import BASES, Element
-from genosiege.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -61,66 +59,14 @@ ELEMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """What can be set.
-
-    Attributes
-    ----------
-    seed : int
-        Equal seeds give equal sequences.
-    n_train, n_dev, n_test : int
-        Sequences of each split; half of them, rounded down, are promoters.
-    length : int
-        Length of every sequence in bp.
-    tss_index : int
-        0-based offset of the transcription start site.
-    """
-
-    seed: int = 0
-    n_train: int = 2000
-    n_dev: int = 400
-    n_test: int = 400
-    length: int = 300
-    tss_index: int = 249
-
-    def __post_init__(self) -> None:
-        for name, least in (("n_train", 2), ("n_dev", 2), ("n_test", 2), ("length", 1)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"source simulate, {name} {getattr(self, name)}: this must be an integer of at "
-                    f"least {least}."
-                )
-        if not 0 <= self.tss_index < self.length:
-            raise InputError(
-                f"source simulate, tss_index {self.tss_index}: this must be an offset from 0 to "
-                "length - 1."
-            )
-
-
-def parameters(source: Mapping[str, Any]) -> Parameters:
-    """Read the parameters from a source entry of kind `simulate` and generator `planted`.
-
-    Raises
-    ------
-    InputError
-        If a parameter does not exist or has an impossible value.
-    """
-    given = {name: value for name, value in source.items() if name not in ("kind", "generator")}
-    known = [field.name for field in fields(Parameters)]
-    for name in given:
-        if name not in known:
-            raise InputError(
-                f"source simulate, {name}: there is no such parameter; choose from "
-                f"{', '.join(known)}."
-            )
-    return Parameters(**given)
+Parameters = simulate.Design
+parameters = Parameters.from_source
 
 
 def write(settings: Parameters, split: str, path: str | os.PathLike[str]) -> None:
     """Simulate one split and write it as CSV with the columns sequence and label."""
     rng = runtime.stream(settings.seed, split, "planted")
-    n = int(getattr(settings, f"n_{split}"))
+    n = settings.rows(split)
     # Not drawn anew for each: a split's share of promoters says nothing of one of them.
     labels = rng.permutation(np.arange(n) < n // 2).astype(np.int64)
     table = pd.DataFrame({"sequence": draw(settings, labels, rng), "label": labels})

@@ -51,7 +51,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -98,8 +98,8 @@ _TATA_COUNTS = np.array(
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """What can be set.
+class Design:
+    """What can be set of every simulated task.
 
     Attributes
     ----------
@@ -111,8 +111,6 @@ class Parameters:
         Length of every sequence in bp.
     tss_index : int
         0-based offset of the TSS (+1) in every promoter.
-    strength : float
-        How clearly promoters differ from background, in [0, 1.5].
     """
 
     seed: int = 0
@@ -121,7 +119,6 @@ class Parameters:
     n_test: int = 400
     length: int = 300
     tss_index: int = 249
-    strength: float = 1.0
 
     def __post_init__(self) -> None:
         for split in ("train", "dev", "test"):
@@ -130,7 +127,6 @@ class Parameters:
         self._require(
             "tss_index", 0 <= self.tss_index < self.length, "an offset from 0 to length - 1"
         )
-        self._require("strength", 0 <= self.strength <= 1.5, "a number from 0 to 1.5")
 
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
@@ -139,6 +135,42 @@ class Parameters:
     def rows(self, split: str) -> int:
         """Return the number of sequences of a split."""
         return int(getattr(self, f"n_{split}"))
+
+    @classmethod
+    def from_source(cls, source: Mapping[str, Any]) -> Self:
+        """Read the parameters from a source entry of kind `simulate`.
+
+        Raises
+        ------
+        InputError
+            If a parameter does not exist or has an impossible value.
+        """
+        given = {key: value for key, value in source.items() if key not in ("kind", "generator")}
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise InputError(
+                    f"source simulate, {name}: there is no such parameter; choose from "
+                    f"{', '.join(known)}."
+                )
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class Parameters(Design):
+    """What can be set of these promoters: a `Design`, and how clear they are.
+
+    Attributes
+    ----------
+    strength : float
+        How clearly promoters differ from background, in [0, 1.5].
+    """
+
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("strength", 0 <= self.strength <= 1.5, "a number from 0 to 1.5")
 
 
 @dataclass(frozen=True)
@@ -193,23 +225,7 @@ GC_BOX = Element(consensus("RGGGGCGGGGC"), -110, -40, both_strands=True)
 CCAAT = Element(consensus("YRRCCAATSR"), -110, -60, both_strands=True)
 
 
-def parameters(source: Mapping[str, Any]) -> Parameters:
-    """Read the parameters from a source entry of kind `simulate`.
-
-    Raises
-    ------
-    InputError
-        If a parameter does not exist or has an impossible value.
-    """
-    given = {name: value for name, value in source.items() if name not in ("kind", "generator")}
-    known = [field.name for field in fields(Parameters)]
-    for name in given:
-        if name not in known:
-            raise InputError(
-                f"source simulate, {name}: there is no such parameter; choose from "
-                f"{', '.join(known)}."
-            )
-    return Parameters(**given)
+parameters = Parameters.from_source
 
 
 def write(settings: Parameters, split: str, path: str | os.PathLike[str]) -> None:
