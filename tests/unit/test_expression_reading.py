@@ -10,8 +10,9 @@ import scipy.sparse
 import toy_expression_files as toy
 from refusals import refusal
 
+from genosiege.data import table_blocks
 from genosiege.expression import reading
-from genosiege.expression.reading import annotated, raw, text
+from genosiege.expression.reading import annotated, raw
 
 FRAME = pd.DataFrame(
     {
@@ -83,7 +84,7 @@ def test_labels_may_be_words_and_others_left_out(tmp_path):
 @pytest.mark.parametrize("block", [16, 50, 1 << 24])
 def test_rows_and_blocks_of_a_table(tmp_path, block, monkeypatch):
     path = toy.table(tmp_path, FRAME, "table.csv")
-    monkeypatch.setattr(text, "BLOCK", block)
+    monkeypatch.setattr(table_blocks, "BLOCK", block)
     rows = np.array([3, 0, 3])
 
     np.testing.assert_array_equal(
@@ -94,7 +95,7 @@ def test_rows_and_blocks_of_a_table(tmp_path, block, monkeypatch):
 @pytest.mark.parametrize("block", [16, 1 << 24])
 def test_training_rows_alone_choose_the_genes_of_a_table(tmp_path, block, monkeypatch):
     path = toy.table(tmp_path, FRAME)
-    monkeypatch.setattr(text, "BLOCK", block)
+    monkeypatch.setattr(table_blocks, "BLOCK", block)
     entry = {**CSV, "genes": {"min_samples": 2}}
     described = reading.describe(entry, path)
 
@@ -119,10 +120,10 @@ def test_a_sample_that_is_read_twice_counts_twice(tmp_path):
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"A": ["1", "", "3", "4"]}, ["line 3, gene A", "no value"]),
-        ({"A": ["1", "2", "3", "NA"]}, ["line 5, gene A", "no value"]),
-        ({"C": ["1", "2", "inf", "4"]}, ["line 4, gene C", "infinite"]),
-        ({"C": ["1", "2", "three", "4"]}, ["line 4, gene C", "'three' is no number"]),
+        ({"A": ["1", "", "3", "4"]}, ["line 3, gene 'A'", "no value"]),
+        ({"A": ["1", "2", "3", "NA"]}, ["line 5, gene 'A'", "no value"]),
+        ({"C": ["1", "2", "inf", "4"]}, ["line 4, gene 'C'", "infinite"]),
+        ({"C": ["1", "2", "three", "4"]}, ["line 4, gene 'C'", "'three' is no number"]),
     ],
 )
 def test_a_cell_of_a_table_without_a_number_is_named(tmp_path, change, parts):
@@ -136,7 +137,7 @@ def test_a_cell_of_a_table_without_a_number_is_named(tmp_path, change, parts):
 def test_negative_values_are_no_counts(tmp_path):
     path = toy.table(tmp_path, FRAME)
 
-    assert "line 3, gene C: -7 is negative" in refusal(read, {**CSV, "values": "counts"}, path)
+    assert "line 3, gene 'C': -7 is negative" in refusal(read, {**CSV, "values": "counts"}, path)
     assert read({**CSV, "values": "log"}, path).values.min() == -7
 
 
@@ -145,13 +146,13 @@ def test_negative_values_are_no_counts(tmp_path):
     [
         ({"drop": []}, FRAME, ["'batch'", "drop"]),
         ({"id": None}, FRAME, ["'name'", "drop"]),
-        ({"label": {"column": "state"}}, FRAME, ["no column 'state'", "A, name, batch"]),
+        ({"label": {"column": "state"}}, FRAME, ["no column 'state'", "'A', 'name', 'batch'"]),
         ({"drop": ["batch", "cluster"]}, FRAME, ["no column 'cluster'"]),
-        ({}, FRAME.assign(label=[0, 1, 2, 0]), ["line 4, column label", "'2' has no meaning"]),
+        ({}, FRAME.assign(label=[0, 1, 2, 0]), ["line 4, column 'label'", "'2' has no meaning"]),
         ({}, FRAME.assign(label=[0, 1, None, 0]), ["line 2", "'0.0' has no meaning"]),
-        ({}, FRAME.assign(label=["0", "1", "", "0"]), ["line 4", "'' has no meaning"]),
+        ({}, FRAME.assign(label=["0", "1", "", "0"]), ["line 4", "'' is no value"]),
         ({}, FRAME.assign(label=1), ["none is '0'", "two classes"]),
-        ({}, FRAME.assign(name=["a", "b", "c", "b"]), ["line 5: sample b", "before: line 3"]),
+        ({}, FRAME.assign(name=["a", "b", "c", "b"]), ["line 5: sample 'b'", "before: line 3"]),
         ({}, FRAME.assign(name=["a", "b", "", "d"]), ["line 4", "no name"]),
         ({}, FRAME[["name", "batch", "label"]], ["no column of a gene"]),
         ({}, FRAME[:0], ["of 0 samples none"]),
@@ -191,7 +192,7 @@ def test_repeated_genes_of_a_table(tmp_path):
         options = {"duplicates": duplicates, "min_samples": min_samples}
         return read({**CSV, "genes": options}, path)
 
-    assert "line 1: gene A is there twice" in refusal(read, CSV, path)
+    assert "line 1: gene 'A' is there twice" in refusal(read, CSV, path)
     assert merged("first").values[:, 0].tolist() == [1.5, 2, 0, 4]
     assert merged("mean").values[:, 0].tolist() == [4.25, -2.5, 3.5, 5.5]
     assert merged("mean").values[:, 1].tolist() == [0, 0, 0.25, 0]
@@ -317,7 +318,7 @@ def test_barcodes_that_become_one_are_refused(lung):
     matrix, meta, _, barcodes = lung
     names = [barcodes[0], barcodes[0].replace("-", "."), *barcodes[2:]]
 
-    assert "AACG-1_1 is there twice" in refusal(reading.describe, toy.GEO, matrix(names), meta)
+    assert "AACG-1_1' is there twice" in refusal(reading.describe, toy.GEO, matrix(names), meta)
 
 
 # AnnData
@@ -421,7 +422,7 @@ def test_training_cells_alone_choose_genes(cells, kind, monkeypatch):
 def test_repeated_genes_of_cells_are_merged(cells, kind, monkeypatch):
     write, values, _ = cells
     path = write(kind, genes=tuple("ABCADFGF"))
-    assert "gene A is there twice" in refusal(read, toy.H5AD, path)
+    assert "gene 'A' is there twice" in refusal(read, toy.H5AD, path)
     # The first F is silent in all cells.
     groups = {"A": [0, 3], "B": [1], "C": [2], "D": [4], "F": [5, 7], "G": [6]}
     for duplicates, min_samples, block in itertools.product(["first", "mean"], [0, 1, 16], BLOCKS):
@@ -459,7 +460,7 @@ def test_a_cell_of_an_h5ad_without_a_value_is_named(cells, kind, monkeypatch):
     entry = {**toy.H5AD, "values": "counts"}
     for value, part in [(np.nan, "no value"), (np.inf, "infinite"), (-2, "-2 is negative")]:
         message = refusal(read, entry, write(kind, change=put(value)))
-        assert "gene G, sample cell17" in message
+        assert "gene 'G', sample 'cell17'" in message
         assert part in message
 
 
@@ -495,14 +496,14 @@ def test_an_h5ad_that_does_not_fit_its_entry_is_refused(cells):
 
     assert "no column 'donor'" in message(donor="donor")
     assert "no column 'label'" in message(label={})
-    assert "there is no layers/logged" in message(layer="logged")
-    assert "there is no raw/X" in message(use_raw=True)
+    assert "there is no 'layers/logged'" in message(layer="logged")
+    assert "there is no 'raw/X'" in message(use_raw=True)
     assert "exclude each other" in message(use_raw=True, layer="raw")
     assert "'C' has no meaning" in message(
         label={"column": "disease", "negative": ["normal"], "positive": ["COVID-19"]}
     )
     assert "cell1" not in message(id="donor_id")
-    assert "sample d0 is there twice" in message(id="donor_id")
+    assert "sample 'd0' is there twice" in message(id="donor_id")
 
 
 def test_what_is_no_h5ad_is_refused(tmp_path, cells):

@@ -5,8 +5,8 @@ import pytest
 import toy_expression_files as toy
 from refusals import refusal
 
+from genosiege.data import table_blocks
 from genosiege.expression import reading
-from genosiege.expression.reading import text
 
 SAMPLES = list(toy.PHENOTYPES)
 VALUES = np.random.default_rng(1).normal(0, 3, (7, len(SAMPLES))).round(4).astype(np.float32)
@@ -111,7 +111,7 @@ def test_blocks_and_line_ends_change_nothing(tmp_path, matrix, samples, block, e
     plain = tmp_path / "plain.txt"
     # Without an end of the last line, too.
     plain.write_bytes(gzip.decompress(matrix.read_bytes()).strip().replace(b"\n", end.encode()))
-    monkeypatch.setattr(text, "BLOCK", block)
+    monkeypatch.setattr(table_blocks, "BLOCK", block)
 
     assert reading.describe(toy.TOIL, plain, samples).ids.tolist() == described.ids.tolist()
     np.testing.assert_array_equal(read(toy.TOIL, plain, described).values, expected)
@@ -192,11 +192,11 @@ def broken(content, replaced, by):
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
-        (["NA"], ["line 3, gene Z, sample TCGA-AA-0001-01", "no value"]),
-        ([""], ["line 3, gene Z, sample TCGA-AA-0001-01", "no value"]),
-        (["nan"], ["line 3, gene Z", "no value"]),
-        (["1e99"], ["line 3, gene Z", "infinite"]),
-        (["many"], ["line 3, sample TCGA-AA-0001-01", "'many' is no number"]),
+        (["NA"], ["line 3, gene 'Z', sample 'TCGA-AA-0001-01'", "no value"]),
+        ([""], ["line 3, gene 'Z', sample 'TCGA-AA-0001-01'", "no value"]),
+        (["nan"], ["line 3, gene 'Z'", "no value"]),
+        (["1e99"], ["line 3, gene 'Z'", "infinite"]),
+        (["many"], ["line 3, sample 'TCGA-AA-0001-01'", "'many' is no number"]),
         (["1,5"], ["line 3", "'1,5' is no number"]),
         (["1_5"], ["line 3", "'1_5' is no number"]),
     ],
@@ -219,7 +219,9 @@ def test_the_last_cell_may_be_the_empty_one(tmp_path, samples):
     matrix = toy.text(tmp_path / "matrix.gz", lines)
     described = reading.describe(toy.TOIL, matrix, samples)
 
-    assert f"sample {SAMPLES[-1]}: there is no value" in refusal(read, toy.TOIL, matrix, described)
+    assert f"sample '{SAMPLES[-1]}': there is no value" in refusal(
+        read, toy.TOIL, matrix, described
+    )
 
 
 def test_a_cell_of_a_sample_that_is_left_out_may_hold_anything(tmp_path, samples):
@@ -294,7 +296,7 @@ def test_a_sample_type_without_a_meaning_is_refused(tmp_path, matrix):
 
     message = refusal(reading.describe, toy.TOIL, matrix, toy.phenotypes(tmp_path, table))
 
-    assert "line 4, column _sample_type: label 'Organoid' has no meaning" in message
+    assert "line 4, column '_sample_type': label 'Organoid' has no meaning" in message
 
 
 def test_one_class_only_is_refused(tmp_path, matrix):
@@ -320,7 +322,7 @@ def test_repeated_samples_are_refused_in_either_file(tmp_path, matrix, samples):
     )
     toy.toil(tmp_path, VALUES, SAMPLES)
     samples.write_bytes(broken(samples.read_bytes(), SAMPLES[4].encode(), SAMPLES[1].encode()))
-    assert "line 6: sample TCGA-AA-0001-11 is there twice (before: line 3)" in refusal(
+    assert "line 6: sample 'TCGA-AA-0001-11' is there twice (before: line 3)" in refusal(
         reading.describe, toy.TOIL, matrix, samples
     )
 
@@ -346,7 +348,7 @@ def repeated(tmp_path):
 def test_repeated_genes_are_merged_before_their_expression_is_judged(
     repeated, samples, duplicates, min_samples, expected, block, monkeypatch
 ):
-    monkeypatch.setattr(text, "BLOCK", block)
+    monkeypatch.setattr(table_blocks, "BLOCK", block)
     entry = {**toy.TOIL, "genes": {"duplicates": duplicates, "min_samples": min_samples}}
     described = reading.describe(entry, repeated, samples)
 
@@ -364,7 +366,7 @@ def test_repeated_genes_are_merged_before_their_expression_is_judged(
 def test_repeated_genes_are_refused_by_default(repeated, samples):
     described = reading.describe(toy.TOIL, repeated, samples)
 
-    assert "lines 2 and 4: gene A is there twice" in refusal(read, toy.TOIL, repeated, described)
+    assert "lines 2 and 4: gene 'A' is there twice" in refusal(read, toy.TOIL, repeated, described)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +390,6 @@ def test_mistakes_of_an_entry_are_told(matrix, samples, entry, part):
 
 
 def test_stopping_early_closes_the_file(matrix, samples):
-    blocks = text.lines(matrix)
+    blocks = table_blocks.lines(matrix)
     next(blocks)
     blocks.close()  # would hang, were the other thread still in it

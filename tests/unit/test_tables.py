@@ -154,5 +154,5 @@ def test_where_two_separators_fit_it_asks(tmp_path):
     message = refusal(tables.read, tmp_path / "both.csv", "both", ["label"])
     assert "line 1, header 'x;label;y,label,z': comma and semicolon both fit; set" in message
     (tmp_path / "both.csv").write_text("x;label;y,label,z\n1;2;3\n")
-    rows = tables.read(tmp_path / "both.csv", "both", ["label"], separator="semicolon").rows
+    rows = tables.read(tmp_path / "both.csv", "both", ["label"], form=tables.Form("semicolon")).rows
     assert rows == [["2"]]

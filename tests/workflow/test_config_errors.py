@@ -62,7 +62,7 @@ MISTAKES: dict[str, tuple[Mapping[str, Any], str]] = {
             "run": {"tasks": ["mine"]},
             "tasks": {"mine": {"source": {"kind": "simulate"}, "labels": {True: 1, "no": 0}}},
         },
-        "config, tasks/mine/labels, true: YAML reads a bare yes, no, on or off as true or false;",
+        "config, tasks/mine/labels, true: a label is text (YAML reads a bare yes, no, on or off",
     ),
     "list for a section": (
         {"constraints": {"motifs": ["tata_box"]}},

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ DNA_KINDS = ATTACKS
 """Kinds of attacks whose adversaries are DNA."""
 RESERVED_ATTACKS = ("certify", "worst_case")
 """Names that tables have for other things."""
+PATH = 200
+"""Letters of a path that a message shows: its end tells most."""
 LATENT_KINDS = ("latent_fgsm", "latent_pgd")
 """Kinds of attacks in embedding space."""
 
@@ -31,10 +34,14 @@ def place(path: Iterable[str | int]) -> str:
 
 
 def normalise(config: MutableMapping[str, Any]) -> None:
-    """Turn each constraint's `off`, which YAML reads as false, into the word."""
+    """Turn each constraint's `off`, which YAML reads as false, into the word; labels into text."""
     for constraint in config.get("constraints", {}).values():
         if constraint.get("mode") is False:
             constraint["mode"] = "off"
+    for task in config.get("tasks", {}).values():
+        # As in the run's own copy, which is JSON. What else YAML made of a word is refused below.
+        for word in [word for word in task.get("labels") or () if type(word) in (int, float)]:
+            task["labels"][str(word)] = task["labels"].pop(word)
 
 
 def check(config: Mapping[str, Any], folder: Path = Path()) -> None:
@@ -73,8 +80,8 @@ def _check_names(config: Mapping[str, Any]) -> None:
             if name not in config.get(catalogue, {}):
                 known = listing(config.get(catalogue, {}))
                 raise InputError(
-                    f'config, {place(["run", catalogue, index])}, "{name}": `{catalogue}` has no '
-                    f"such entry; add it there or take one of: {known}."
+                    f"config, {place(['run', catalogue, index])}, {shown(name)}: `{catalogue}` "
+                    f"has no such entry; add it there or take one of: {known}."
                 )
     if config["run"]["tasks"] and not config["run"]["encoders"]:
         raise InputError(
@@ -96,16 +103,17 @@ def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
         for split in ("train", "test"):
             if not (folder / source["path"] / split).is_dir():
                 raise InputError(
-                    f'config, {where}/path, "{source["path"]}": there is no folder {split} in it; '
-                    "put it there, with a folder for each class, or correct the path."
+                    f"config, {where}/path, {shown(source['path'], PATH)}: there is no folder "
+                    f"{split} in it; put it there, with a folder for each class, or correct the "
+                    "path."
                 )
     elif source["kind"] == "path":
         for split in SPLITS:
             path = source["path"].replace("{split}", split)
             if not (folder / path).is_file():
                 raise InputError(
-                    f'config, {where}/path, "{path}": the split {split} has no such file; '
-                    "put it there or correct the path."
+                    f"config, {where}/path, {shown(path, PATH)}: the split {split} has no such "
+                    "file; put it there or correct the path."
                 )
     if source["kind"] == "simulate":
         for section, path in ((source, where), (task, place(["tasks", name]))):
@@ -122,11 +130,8 @@ def _check_labels(name: str, task: Mapping[str, Any]) -> None:
     labels = task.get("labels") or {}
     where = place(["tasks", name, "labels"])
     for word in labels:
-        if isinstance(word, bool):
-            raise InputError(
-                f"config, {where}, {str(word).lower()}: YAML reads a bare yes, no, on or off as "
-                'true or false; write it in quotes ("yes").'
-            )
+        if not isinstance(word, str):
+            raise InputError(f"config, {where}, {shown(word)}: a label is text{_yaml_hint(word)}.")
     if labels and {*labels.values()} != {*range(task["n_classes"])}:
         raise InputError(
             f"config, {where}: the classes are 0 to {task['n_classes'] - 1}, and "
@@ -177,7 +182,8 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], folder: Path) -> None:
     source = encoder.get("source", {})
     if source.get("kind") == "path" and not (folder / source["path"]).is_dir():
         raise InputError(
-            f'config, {place(["encoders", name, "source", "path"])}, "{source["path"]}": there is '
+            f"config, {place(['encoders', name, 'source', 'path'])}, "
+            f"{shown(source['path'], PATH)}: there is "
             "no such folder with a checkpoint; put it there or correct the path."
         )
     tokens = encoder.get("tokens", {})
@@ -219,16 +225,16 @@ def check_attack(name: str, catalogue: Mapping[str, Any], folder: Path) -> None:
         )
     if attack["kind"] == "variants" and not (folder / attack["path"]).is_file():
         raise InputError(
-            f'config, {place(["attacks", name, "path"])}, "{attack["path"]}": there is no such '
-            "file of variants; put it there or correct the path."
+            f"config, {place(['attacks', name, 'path'])}, {shown(attack['path'], PATH)}: there is "
+            "no such file of variants; put it there or correct the path."
         )
     if attack["kind"] == "transfer":
         source = attack["attack"]
         usable = [key for key, entry in catalogue.items() if entry["kind"] in DNA_KINDS]
         if source not in usable:
             raise InputError(
-                f'config, {place(["attacks", name, "attack"])}, "{source}": only an attack in DNA '
-                f"space has adversaries to transfer; take one of: {listing(usable)}."
+                f"config, {place(['attacks', name, 'attack'])}, {shown(source)}: only an attack "
+                f"in DNA space has adversaries to transfer; take one of: {listing(usable)}."
             )
         # Its adversaries are made also where it is no attack of the run itself.
         check_attack(source, catalogue, folder)
@@ -241,8 +247,8 @@ def check_one_source(name: str, config: Mapping[str, Any]) -> None:
     sources = [config["tasks"][task]["source"] for task in config["run"]["tasks"]]
     if attack["kind"] == "variants" and any(source != sources[0] for source in sources):
         raise InputError(
-            f'config, {place(["run", "tasks"])}: "{name}" lists variants of one task\'s sequences; '
-            "run each task by itself, with a list of its own."
+            f"config, {place(['run', 'tasks'])}: {shown(name)} lists variants of one task's "
+            "sequences; run each task by itself, with a list of its own."
         )
 
 
@@ -251,8 +257,8 @@ def _check_constraints(constraints: Mapping[str, Any], folder: Path) -> None:
         if not (folder / path).is_file():
             where = place(["constraints", "motifs", "jaspar", index])
             raise InputError(
-                f'config, {where}, "{path}": there is no such file; put it there or correct the '
-                "path."
+                f"config, {where}, {shown(path, PATH)}: there is no such file; put it there or "
+                "correct the path."
             )
     for index, (start, end) in enumerate(constraints.get("edit_mask", {}).get("editable") or []):
         if start >= end:
@@ -271,13 +277,13 @@ def _check_results(name: str, folder: Path) -> None:
             continue
         if not (folder / path).is_dir():
             raise InputError(
-                f'config, run/name, "{name}": the results go to results/{name}, but {path} is '
+                f"config, run/name, {shown(name)}: the results go to results/{name}, but {path} is "
                 "a file; remove it or choose another name."
             )
         if not os.access(folder / path, os.W_OK | os.X_OK):
             raise InputError(
-                f'config, run/name, "{name}": the results go to results/{name}, but the folder '
-                f"{path} cannot be written; change its permissions or choose another name."
+                f"config, run/name, {shown(name)}: the results go to results/{name}, but the "
+                f"folder {path} cannot be written; change its permissions or choose another name."
             )
 
 
@@ -297,7 +303,7 @@ def reworded(error: Any) -> str:
     where = ", ".join(filter(None, ["config", place(error.absolute_path)]))
     value = error.instance
     limit = error.validator_value
-    shown = f"{where}, {_shown(value)}"
+    told = f"{where}, {shown(value)}"
     match error.validator:
         case "additionalProperties" | "propertyNames":
             return _unknown_key(error, where)
@@ -321,31 +327,31 @@ def reworded(error: Any) -> str:
         case "type" if value is None:
             return f"{where}: nothing stands here; fill it in or leave the key out."
         case "type":
-            return f"{shown}: this has to be {_types(limit)}; correct it{_yaml_hint(value)}."
+            return f"{told}: this has to be {_types(limit)}; correct it{_yaml_hint(value)}."
         case "enum":
             words = ("null" if word is None else str(word) for word in limit if word is not False)
             choices = ", ".join(words)
-            return f"{shown}: there is no such choice; take one of: {choices}."
+            return f"{told}: there is no such choice; take one of: {choices}."
         case "const":
-            return f"{shown}: only {_shown(limit)} is possible here; correct it or leave it out."
+            return f"{told}: only {shown(limit)} is possible here; correct it or leave it out."
         case "minimum":
-            return f"{shown}: this has to be at least {limit}; correct it."
+            return f"{told}: this has to be at least {limit}; correct it."
         case "exclusiveMinimum":
-            return f"{shown}: this has to be above {limit}; correct it."
+            return f"{told}: this has to be above {limit}; correct it."
         case "maximum":
-            return f"{shown}: this has to be at most {limit}; correct it."
+            return f"{told}: this has to be at most {limit}; correct it."
         case "exclusiveMaximum":
-            return f"{shown}: this has to be below {limit}; correct it."
+            return f"{told}: this has to be below {limit}; correct it."
         case "minItems":
-            return f"{shown}: this list needs at least {_entries(limit)}; add to it."
+            return f"{told}: this list needs at least {_entries(limit)}; add to it."
         case "maxItems":
-            return f"{shown}: this list has at most {_entries(limit)}; take some away."
+            return f"{told}: this list has at most {_entries(limit)}; take some away."
         case "uniqueItems":
-            return f"{shown}: an entry is there twice; remove one."
+            return f"{told}: an entry is there twice; remove one."
         case "minLength":
-            return f"{shown}: this is empty; fill it in."
+            return f"{told}: this is empty; fill it in."
         case "pattern":
-            return f"{shown}: {_pattern(limit)}; correct it."
+            return f"{told}: {_pattern(limit)}; correct it."
         case _:
             return f"{where}: {' '.join(error.message.split())}; correct it."
 
@@ -355,7 +361,7 @@ def _unknown_key(error: Any, where: str) -> str:
     unknown = next((key for key in error.instance if key not in known), "")
     close = get_close_matches(str(unknown), known, n=1)
     hint = f"did you mean {close[0]}? The keys here are" if close else "the keys here are"
-    return f'{where}, "{unknown}": there is no such key; {hint}: {listing(known)}.'
+    return f"{where}, {shown(unknown)}: there is no such key; {hint}: {listing(known)}."
 
 
 def _pattern(pattern: str) -> str:
@@ -386,7 +392,12 @@ def _types(types: str | list[str]) -> str:
 def _yaml_hint(value: Any) -> str:
     """Explain YAML's traps: bare words that are true or false, numbers that are others."""
     if isinstance(value, bool):
-        return ' (YAML reads a bare yes, no, on or off so; if that is meant, write "yes" in quotes)'
+        return (
+            " (YAML reads a bare yes, no, on or off so; if a text is meant, write it in quotes: "
+            '"yes", "True")'
+        )
+    if isinstance(value, date):
+        return f' (YAML reads it as a date; if a text is meant, write it in quotes: "{value}")'
     if isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f}, without point)"
     power = re.fullmatch(r"([0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)", str(value))
@@ -397,7 +408,8 @@ def _yaml_hint(value: Any) -> str:
     return f" (YAML reads {value} as text; write {number}, with point and sign)"
 
 
-def _shown(value: Any, width: int = 60) -> str:
+def shown(value: Any, width: int = 60) -> str:
+    """Quote what a user wrote, for a message: one line, and not long."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 

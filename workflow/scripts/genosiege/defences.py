@@ -11,6 +11,7 @@ from genosiege.configuration import (
     check_one_source,
     listing,
     place,
+    shown,
     trained_encoders,
 )
 from genosiege.errors import InputError
@@ -174,13 +175,13 @@ def _check_suite(config: Mapping[str, Any]) -> None:
             )
         if name == CERTIFY and not config["certify"]["max_edits"]:
             raise InputError(
-                f'config, {where}, "{name}": nothing is certified; raise certify: max_edits, or '
-                "leave it out."
+                f"config, {where}, {shown(name)}: nothing is certified; raise certify: max_edits, "
+                "or leave it out."
             )
         if name not in (*usable, CERTIFY):
             raise InputError(
-                f'config, {where}, "{name}": `attacks` has no such attack in DNA space; take one '
-                f"of: {listing([*usable, CERTIFY])}."
+                f"config, {where}, {shown(name)}: `attacks` has no such attack in DNA space; take "
+                f"one of: {listing([*usable, CERTIFY])}."
             )
     if not suite(config):
         asked = config["hardening"]["suite"] is not None
@@ -216,8 +217,8 @@ def _check_defence(config: Mapping[str, Any], name: str) -> None:
     if attack is None or attack["kind"] not in DNA_KINDS:
         usable = [key for key, entry in config["attacks"].items() if entry["kind"] in DNA_KINDS]
         raise InputError(
-            f'config, {_where(own, name, "attack")}, "{known["attack"]}": `attacks` has no such '
-            f"attack in DNA space; take one of: {listing(usable)}."
+            f"config, {_where(own, name, 'attack')}, {shown(known['attack'])}: `attacks` has no "
+            f"such attack in DNA space; take one of: {listing(usable)}."
         )
     _check_training(own, known, name)
     if "train_attack_samples" in own and known["adversary_source"] == "train":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from genosiege.configuration import DNA_KINDS, listing, place
+from genosiege.configuration import DNA_KINDS, listing, place, shown
 from genosiege.detection.options import EXPRESSION, SEQUENCE
 from genosiege.errors import InputError
 
@@ -63,6 +63,6 @@ def _check_known(
     for index, name in enumerate(asked or []):
         if name not in known:
             raise InputError(
-                f'config, {place([*where, index])}, "{name}": the run has no such {what}; take '
-                f"some of: {listing(known)}."
+                f"config, {place([*where, index])}, {shown(name)}: the run has no such {what}; "
+                f"take some of: {listing(known)}."
             )

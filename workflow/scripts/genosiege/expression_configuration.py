@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genosiege.configuration import listing, place
+from genosiege.configuration import PATH, listing, place, shown
 from genosiege.errors import InputError
 
 RESERVED_MODELS = ("vae",)
@@ -50,7 +50,8 @@ def _check_dataset(name: str, entry: Mapping[str, Any], folder: Path) -> None:
         source = entry.get(part, {})
         if source.get("kind") == "path" and not (folder / source["path"]).is_file():
             raise InputError(
-                f'config, {place(["datasets", name, part, "path"])}, "{source["path"]}": there is '
+                f"config, {place(['datasets', name, part, 'path'])}, "
+                f"{shown(source['path'], PATH)}: there is "
                 "no such file; put it there or correct the path."
             )
     by_gene = entry.get("orientation") == "genes" or entry["format"] in SAMPLE_FORMATS
@@ -128,8 +129,8 @@ def _check_attacks(config: Mapping[str, Any]) -> None:
         for index, name in enumerate(config[section]["models"] or []):
             if name not in config["run"]["models"]:
                 raise InputError(
-                    f'config, {place([section, "models", index])}, "{name}": the run has no such '
-                    f"model; take some of: {listing(config['run']['models'])}."
+                    f"config, {place([section, 'models', index])}, {shown(name)}: the run has no "
+                    f"such model; take some of: {listing(config['run']['models'])}."
                 )
     comparison = config["comparison"]
     compares = comparison["attacks"] and comparison["models"] != []

@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     ambiguous : {"error", "to_N"}
         What becomes of IUPAC codes of more than one base. N itself is always accepted.
     separator, encoding : str or None
-        See `tables.read`.
+        See `tables.Form`.
     labels : mapping of str to int or None
         The class of each label as written; None: they are the numbers of the classes.
     rna : {"error", "to_dna"}
@@ -229,7 +229,7 @@ def _read_rows(
     The place is file and line, and what a column `file` says where the table was itself
     put together from files.
     """
-    found = tables.read(path, name, COLUMNS, ("file",), how.separator, how.encoding)
+    found = tables.read(path, name, COLUMNS, ("file",), tables.Form(how.separator, how.encoding))
     places = [f"{name}, line {line}" for line in found.lines]
     if "file" in found.columns:
         places = [f"{place} ({row[2]})" for place, row in zip(places, found.rows, strict=True)]

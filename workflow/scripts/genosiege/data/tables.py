@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from genosiege.errors import InputError
 
@@ -25,7 +25,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SAVE = "save it as text, separated by commas or tabs"
 _FOREIGN = (
     (b"PAR1", "a parquet file", _SAVE),
-    (b"\x89HDF", "an HDF5 file", _SAVE),
+    (b"\x89HDF", "an HDF5 file", f"{_SAVE}; expression in an AnnData file is format: h5ad"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", _SAVE),
     (b"RDX", "a file of R", f"{_SAVE} (write.csv)"),
     (b"X\n\x00", "a file of R (rds)", f"{_SAVE} (write.csv)"),
@@ -41,8 +41,32 @@ _FOREIGN = (
 
 def shown(value: object, width: int = 60) -> str:
     """Quote what a user wrote, for a message: one line, and not long."""
-    text = repr(value)
+    # A numpy text has a representation of its own.
+    text = repr(str(value) if isinstance(value, str) else value)
     return text if len(text) <= width else f"{text[: width - 2]}…{text[0]}"
+
+
+class Form(NamedTuple):
+    """How a file is written.
+
+    Attributes
+    ----------
+    separator : str or None
+        One of `SEPARATORS`; None tells it from the header.
+    encoding : str or None
+        One of `ENCODINGS`; None is UTF-8, or UTF-16 where a byte order mark says so.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+
+
+PLAIN = Form()
+
+
+def named(columns: Sequence[str]) -> list[str]:
+    """Give nameless columns the names that pandas gives them: `Unnamed: 0` and so on."""
+    return [column or f"Unnamed: {at}" for at, column in enumerate(columns)]
 
 
 class Table(NamedTuple):
@@ -75,10 +99,15 @@ def opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
     if not Path(path).is_file():
         raise InputError(f"{name}: there is no such file; supply it or correct the path.")
     with open(path, "rb") as handle:
-        packed = handle.read(2) == _GZIP
+        start = handle.read(2)
+    packed = start == _GZIP
     try:
         with gzip.open(path, "rb") if packed else open(path, "rb") as stream:
             _refuse_foreign(cast(BinaryIO, stream), path, name)
+            if os.fspath(path).endswith((".gz", ".bgz")) and start and not packed:
+                raise InputError(
+                    f"{name}: this is not gzip, though it is named so; rename or replace it."
+                )
             yield cast(BinaryIO, stream)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
@@ -89,14 +118,61 @@ def opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
 def _refuse_foreign(stream: BinaryIO, path: str | os.PathLike[str], name: str) -> None:
     start = stream.read(8)
     stream.seek(0)
-    for magic, what, cure in _FOREIGN:
-        if start.startswith(magic):
-            raise InputError(f"{name}: this is {what}; {cure}.")
+    refuse_binary(start, name)
     if start.startswith(b"PK\x03\x04"):
         what, cure = "a zip archive", "unpack it, and name the file in it"
         if zipfile.is_zipfile(path) and "xl/workbook.xml" in zipfile.ZipFile(path).namelist():
             what, cure = "an Excel workbook", _SAVE
         raise InputError(f"{name}: this is {what}; {cure}.")
+
+
+def refuse_binary(start: bytes, name: str) -> None:
+    """Refuse a file by how it begins."""
+    for magic, what, cure in _FOREIGN:
+        if start.startswith(magic):
+            raise InputError(f"{name}: this is {what}; {cure}.")
+
+
+def codec(stream: BinaryIO, name: str, encoding: str | None) -> str:
+    """Name Python's codec for what a stream begins with; the stream stays at its start.
+
+    Parameters
+    ----------
+    stream : binary file
+        What `opened` gives.
+    name : str
+        What the file is called in errors.
+    encoding : str or None
+        See `Form`.
+
+    Raises
+    ------
+    InputError
+        If the bytes are no UTF-8, by their zeros.
+    """
+    start = stream.read(8)
+    stream.seek(0)
+    if encoding is None and start.startswith(_UTF_16):
+        return "utf-16"
+    if encoding == "utf-16" and not start.startswith(_UTF_16):
+        # Python asks for a mark; a separator or a letter of a header tells the order, too.
+        return "utf-16-be" if start.startswith(b"\x00") else "utf-16-le"
+    if encoding in (None, "utf-8") and b"\x00" in start:
+        raise InputError(
+            f"{name}, line 1: this is not a text file in utf-8; set `encoding: utf-16` if it is "
+            "one of that, or replace the file."
+        )
+    # A byte order mark, which spreadsheets write, is no part of the first name.
+    return encoding if encoding not in (None, "utf-8") else "utf-8-sig"
+
+
+def wrong_encoding(where: str, encoding: str) -> InputError:
+    """Tell of bytes that are not of an encoding; `where` starts the error."""
+    others = " or ".join(other for other in ENCODINGS if other != encoding)
+    return InputError(
+        f"{where}: this is not a text file of separated values in {encoding}; set `encoding` "
+        f"({others}) if it is one, or replace the file."
+    )
 
 
 @contextmanager
@@ -112,7 +188,7 @@ def text(
     name : str
         What the file is called in errors.
     encoding : str or None
-        One of `ENCODINGS`; None is UTF-8, or UTF-16 where a byte order mark says so.
+        See `Form`.
 
     Raises
     ------
@@ -120,34 +196,24 @@ def text(
         See `opened`; also if the bytes are not of this encoding.
     """
     with opened(path, name) as stream:
-        start = stream.read(2)
-        stream.seek(0)
-        found = encoding or ("utf-16" if start in _UTF_16 else "utf-8")
-        # A byte order mark, which spreadsheets write, is no part of the first name.
-        codec = "utf-8-sig" if found == "utf-8" else found
+        found = codec(stream, name, encoding)
         try:
-            yield io.TextIOWrapper(stream, encoding=codec, newline=None)
+            yield io.TextIOWrapper(stream, encoding=found, newline=None)
         except UnicodeError as error:
-            _refuse_encoding(path, name, found, error)
+            spoken = encoding or found.removesuffix("-sig")
+            raise wrong_encoding(_first_wrong(path, name, found), spoken) from error
 
 
-def _refuse_encoding(
-    path: str | os.PathLike[str], name: str, encoding: str, error: UnicodeError
-) -> NoReturn:
-    where = name
-    if encoding == "utf-8":
+def _first_wrong(path: str | os.PathLike[str], name: str, codec: str) -> str:
+    """Name the first line that is no UTF-8, where it should be."""
+    if codec == "utf-8-sig":
         with opened(path, name) as stream:
             for number, line in enumerate(stream, 1):
                 try:
                     line.decode()
                 except UnicodeDecodeError:
-                    where = f"{name}, line {number}"
-                    break
-    others = " or ".join(other for other in ENCODINGS if other != encoding)
-    raise InputError(
-        f"{where}: this is not a text file of comma-separated values in {encoding}; set "
-        f"`encoding` ({others}) if it is one, or replace the file."
-    ) from error
+                    return f"{name}, line {number}"
+    return name
 
 
 def read(
@@ -155,8 +221,7 @@ def read(
     name: str,
     wanted: Sequence[str],
     also: Collection[str] = (),
-    separator: str | None = None,
-    encoding: str | None = None,
+    form: Form = PLAIN,
 ) -> Table:
     """Read columns of a table with a header; empty lines are skipped.
 
@@ -170,10 +235,8 @@ def read(
         Columns that are needed.
     also : collection of str
         Columns that are taken where there are any.
-    separator : str or None
-        One of `SEPARATORS`; None tells it from the header.
-    encoding : str or None
-        See `text`.
+    form : Form
+        How it is written.
 
     Raises
     ------
@@ -183,10 +246,10 @@ def read(
     """
     # Sequences of a whole chromosome are fields, too.
     csv.field_size_limit(sys.maxsize)
-    with text(path, name, encoding) as handle:
+    with text(path, name, form.encoding) as handle:
         line = handle.readline()
-        delimiter = _separator(line, name, wanted, separator)
-        header = [column.strip() for column in next(csv.reader([line], delimiter=delimiter), [])]
+        delimiter = separator(line, name, wanted, form.separator)
+        header = _fields(line, delimiter)
         _check_header(header, line, name, wanted)
         columns = [*wanted, *(column for column in also if column in header)]
         places = [header.index(column) for column in columns]
@@ -215,23 +278,52 @@ def read(
     return Table(rows, lines, columns)
 
 
-def _separator(line: str, name: str, wanted: Sequence[str], asked: str | None) -> str:
-    """Tell what separates the fields of a header by the columns that it has to have."""
+def separator(
+    header: str,
+    name: str,
+    wanted: Collection[str],
+    asked: str | None = None,
+    row: str | None = None,
+) -> str:
+    """Tell what separates the fields of a table, by its header.
+
+    Parameters
+    ----------
+    header : str
+        The first line.
+    name : str
+        What the file is called in errors.
+    wanted : collection of str
+        Columns that the header has to have.
+    asked : str or None
+        One of `SEPARATORS`, which is then taken.
+    row : str or None
+        The second line; it has as many fields as the header, or one more, as R writes tables.
+
+    Raises
+    ------
+    InputError
+        If several fit.
+    """
     if asked is not None:
         return SEPARATORS[asked]
-    fits = [
-        word
-        for word, mark in SEPARATORS.items()
-        if set(wanted) <= {field.strip() for field in next(csv.reader([line], delimiter=mark), [])}
-    ]
-    # One column alone has none.
-    used = [word for word in fits if SEPARATORS[word] in line] or fits[:1]
-    if len(used) > 1:
+    used = {word: _fields(header, mark) for word, mark in SEPARATORS.items() if mark in header}
+    fits = [word for word, names in used.items() if set(wanted) <= set(names)]
+    if row is not None and len(fits) > 1:
+        more = {word: len(_fields(row, SEPARATORS[word])) - len(used[word]) for word in fits}
+        fits = [word for word in fits if more[word] in (0, 1)] or fits
+    if len(fits) > 1:
         raise InputError(
-            f"{name}, line 1, header {shown(line.strip())}: {' and '.join(used)} both fit; set "
+            f"{name}, line 1, header {shown(header.strip())}: {' and '.join(fits)} both fit; set "
             "`separator` to one of the two."
         )
-    return SEPARATORS[used[0]] if used else ","
+    likeliest = max(used, key=lambda word: len(used[word]), default="comma")
+    return SEPARATORS[fits[0] if fits else likeliest]
+
+
+def _fields(line: str, mark: str) -> list[str]:
+    csv.field_size_limit(sys.maxsize)
+    return [field.strip() for field in next(csv.reader([line], delimiter=mark), [])]
 
 
 def _check_header(header: list[str], line: str, name: str, wanted: Sequence[str]) -> None:
@@ -243,7 +335,13 @@ def _check_header(header: list[str], line: str, name: str, wanted: Sequence[str]
             f"{name}, line 1, header {shown(line.strip())}: the column {' and '.join(missing)} is "
             f"missing; name the columns {','.join(wanted)}."
         )
-    twice = [column for column, n in Counter(header).items() if n > 1 and column]
+    refuse_twice(header, name)
+
+
+def refuse_twice(header: Sequence[str], name: str, among: Collection[str] | None = None) -> None:
+    """Refuse a header in which a name stands twice, one of some names where they are given."""
+    asked = set(header if among is None else among) - {""}
+    twice = [column for column, n in Counter(header).items() if n > 1 and column in asked]
     if twice:
         first, second = [at + 1 for at, column in enumerate(header) if column == twice[0]][:2]
         raise InputError(

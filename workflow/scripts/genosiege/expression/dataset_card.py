@@ -111,6 +111,34 @@ def duplicates(
     }
 
 
+def constant_within_classes(values: "Matrix", labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find genes that have one value in each class, and another one in the other.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or csr_matrix of float32, shape (n, p)
+        As the file has them.
+    labels : ndarray of int64, shape (n,)
+        Class of each sample.
+
+    Returns
+    -------
+    ndarray of int64
+        Columns, ascending; none where a class has but one sample.
+    """
+    if np.bincount(labels, minlength=2).min() < 2:
+        return np.empty(0, dtype=np.int64)
+    low = np.full((2, values.shape[1]), np.inf, dtype=np.float32)
+    high = -low
+    for start, block in zip(range(0, len(labels), _BLOCK), _dense_blocks(values), strict=True):
+        for label in (0, 1):
+            rows = block[labels[start : start + _BLOCK] == label]
+            if len(rows):
+                low[label] = np.minimum(low[label], rows.min(axis=0))
+                high[label] = np.maximum(high[label], rows.max(axis=0))
+    return np.flatnonzero((low == high).all(axis=0) & (low[0] != low[1]))
+
+
 def sparsity(values: "Matrix", zero: float) -> float:
     """Give the share of values that stand for no expression.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import files, runtime
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 from genosiege.expression import dataset_card, genes, reading, samples, scaling, splits
 from genosiege.expression.samples import Samples
@@ -197,6 +198,7 @@ def prepare(
     }
     card = _settings(entry, options, seed, name)
     card |= _contents(described, pool, division, raw, options)
+    card["warnings"] = [*raw.warnings, *_labels_among_genes(raw, pool, matrix)]
     card["genes"] |= {
         "chosen": len(chosen),
         "constant_in_train": len(chosen) - len(kept),
@@ -324,6 +326,21 @@ def _contents(
             "samples_without_counts": int(np.sum(totals == 0)) if counts else None,
         },
     }
+
+
+def _labels_among_genes(raw: reading.Raw, pool: _Pool, matrix: Path) -> list[str]:
+    """Warn of genes that tell the class without exception."""
+    found = dataset_card.constant_within_classes(raw.values, pool.labels)
+    if not len(found):
+        return []
+    some = ", ".join(shown(raw.genes[column]) for column in found[:5])
+    some += ", …" if len(found) > 5 else ""
+    warning = (
+        f"{len(found)} of {len(raw.genes)} genes have one value in each class ({some}), as a label "
+        "has; if they are no genes, name them under drop"
+    )
+    log.warning("%s: %s", matrix, warning)
+    return [warning]
 
 
 def _gene_table(names: tuple[str, ...], fitted: scaling.Scaling) -> "pd.DataFrame":

@@ -17,8 +17,15 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
-from genosiege.expression.reading.raw import Described, Raw, are_counts, count_fractions
+from genosiege.expression.reading.raw import (
+    Described,
+    Raw,
+    are_counts,
+    count_fractions,
+    look_like_counts,
+)
 
 __all__ = ["MODULES", "Described", "Raw", "describe", "read"]
 
@@ -95,7 +102,7 @@ def read(
     -------
     Raw
         `values` of shape (n, p), in the order of `rows`. Under `values: counts` the notes tell
-        of `fractional_values`, which are warned of.
+        of `fractional_values`. What is warned of is logged, too.
 
     Raises
     ------
@@ -105,25 +112,30 @@ def read(
         or no gene is expressed.
     """
     found = _format(entry, "dataset").read(entry, matrix, described, train, rows)
-    if not are_counts(entry):
-        return found
-    # No refusal, since expected counts of RSEM or Salmon are fractions, too.
-    fractions = count_fractions(found.values)
-    if fractions:
-        log.warning(
-            "%s: values: counts, but %d values are no whole numbers; if they are normalised "
-            "already, set values: log or choose another layer",
-            matrix,
-            fractions,
+    warnings, notes = list(found.warnings), dict(found.notes)
+    if are_counts(entry):
+        notes["fractional_values"] = fractions = count_fractions(found.values)
+        # No refusal, since expected counts of RSEM or Salmon are fractions, too.
+        if fractions:
+            warnings.append(
+                f"values: counts, but {fractions} values are no whole numbers; if they are "
+                "normalised already, set values: log or choose another layer"
+            )
+    elif look_like_counts(found.values):
+        warnings.append(
+            f"values: log, but all values are whole numbers, up to {found.values.max():g}; if they "
+            "are counts, set values: counts"
         )
-    return replace(found, notes={**found.notes, "fractional_values": fractions})
+    for warning in warnings:
+        log.warning("%s: %s", matrix, warning)
+    return replace(found, notes=notes, warnings=tuple(warnings))
 
 
 def _format(entry: Entry, name: str) -> _Format:
     kind = entry.get("format")
     if kind not in MODULES:
         raise InputError(
-            f"datasets/{name}, format {kind!r}: there is no such format; choose one of "
+            f"datasets/{name}, format {shown(kind)}: there is no such format; choose one of "
             f"{', '.join(MODULES)}."
         )
     # By name, so that a job of one format imports, and depends on, no other.

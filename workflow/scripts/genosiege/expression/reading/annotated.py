@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data import tables
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 from genosiege.expression.reading import phenotypes, raw
 from genosiege.expression.reading.phenotypes import Labels, Row
@@ -81,9 +83,10 @@ def read(
 
         def check(values: Matrix, found: NDArray[np.int64], first_gene: int = 0) -> None:
             def cell(row: int, gene: int) -> str:
-                return f"{matrix}, gene {genes[first_gene + gene]}, sample {ids[int(found[row])]}"
+                name, sample = genes[first_gene + gene], ids[int(found[row])]
+                return f"{matrix}, gene {shown(name)}, sample {shown(sample)}"
 
-            raw.check_values(values, counts, cell)
+            raw.check_values(values, counts, cell, stored.cure)
 
         def by_sample() -> Iterator[tuple[NDArray[np.int64], Matrix]]:
             for start, end in stored.ranges():
@@ -94,7 +97,7 @@ def read(
                     yield found, values
 
         if stored.kind != "csc":
-            return raw.collect(by_sample, names, options, places, train)
+            return stored.warned(raw.collect(by_sample, names, options, places, train))
         # Such a file gives genes: those that are not kept can go at once.
         weights = np.bincount(np.searchsorted(wanted, places[train]), minlength=len(wanted))
         once = np.zeros(len(genes), dtype=np.bool_)
@@ -109,7 +112,7 @@ def read(
                 keep = once[start:end] & enough
             parts.append(values[:, keep])
             kept += [genes[start + place] for place in np.flatnonzero(keep)]
-        return _joined(parts, kept, wanted, names, options, places, train)
+        return stored.warned(_joined(parts, kept, wanted, names, options, places, train))
 
 
 def _joined(
@@ -151,9 +154,12 @@ class _Stored:
         self.where = f"layers/{layer}" if layer is not None else "raw/X" if use_raw else "X"
         self.genes_where = "raw/var" if use_raw else "var"
         self.path, self.file = path, file
+        self.raw_left = not use_raw and "raw/X" in file
         for part in (self.where, self.genes_where):
             if part not in file:
-                raise InputError(f"{path}: there is no {part} in it; correct layer or use_raw.")
+                raise InputError(
+                    f"{path}: there is no {shown(part)} in it; correct layer or use_raw."
+                )
         node = file[self.where]
         self.kind, self.node = "dense", node
         self.values = node
@@ -161,8 +167,8 @@ class _Stored:
             encoding = str(node.attrs.get("encoding-type", ""))
             if encoding not in SPARSE or not {"data", "indices", "indptr"} <= set(node):
                 raise InputError(
-                    f"{path}, {self.where}: encoding {encoding!r} is unknown; write the file anew "
-                    "with a current anndata."
+                    f"{path}, {self.where}: encoding {shown(encoding)} is unknown; write the file "
+                    "anew with a current anndata."
                 )
             self.kind, self.values = SPARSE[encoding], node["data"]
             self.starts = node["indptr"][:]
@@ -177,6 +183,23 @@ class _Stored:
     def sparse(self) -> bool:
         """Whether zeros are left out."""
         return self.kind != "dense"
+
+    @property
+    def cure(self) -> str:
+        """What to do about negative values that should be counts."""
+        return (
+            "set use_raw: true, as the file has a raw part" if self.raw_left else "set values: log"
+        )
+
+    def warned(self, found: Raw) -> Raw:
+        """Add a warning where values were scaled, and the file still has the others."""
+        if not self.raw_left or found.values.min() >= 0:
+            return found
+        warning = (
+            f"values of {self.where} are negative, and the file has a raw part; if that holds "
+            "the expression, set use_raw: true"
+        )
+        return replace(found, warnings=(*found.warnings, warning))
 
     def genes(self) -> list[str]:
         """Give the names in the index of `var`."""
@@ -236,6 +259,10 @@ def _opened(path: Path) -> "Iterator[h5py.File]":
             f"{path}: there is no such file; supply it or correct the path."
         ) from error
     except OSError as error:
+        with open(path, "rb") as handle:
+            start = handle.read(8)
+        if not start.startswith(b"\x89HDF"):
+            tables.refuse_binary(start, os.fspath(path))
         raise InputError(
             f"{path}: this is no whole h5ad file ({_line(error)}); fetch or write it anew."
         ) from error

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data import table_blocks
+from genosiege.data.table_blocks import numbered
+from genosiege.data.tables import PLAIN, Form, shown
 from genosiege.errors import InputError
-from genosiege.expression.reading import phenotypes, text
-from genosiege.expression.reading.phenotypes import Labels, Row, numbered, ragged
+from genosiege.expression.reading import phenotypes
+from genosiege.expression.reading.phenotypes import Labels, Row, ragged
 from genosiege.expression.reading.raw import (
     Described,
     Genes,
@@ -46,7 +49,7 @@ class Header(NamedTuple):
     unnamed: bool
 
 
-def header(path: Path) -> Header:
+def header(path: Path, form: Form = PLAIN) -> Header:
     """Read the first line; it may lack a name for the column of genes, as R writes it.
 
     Raises
@@ -54,14 +57,12 @@ def header(path: Path) -> Header:
     InputError
         If the file is missing, damaged or empty, or has no gene.
     """
-    lines = text.first_lines(path, 2)
-    sep = text.separator(lines[0], path)
-    names = text.fields(lines[0], sep)
-    if len(lines) < 2 or not lines[1].strip():
+    sep, names, row = table_blocks.header(path, form)
+    if row is None or not row.strip():
         raise InputError(
             f"{path}, line 2: there is no gene below the header; supply the file anew."
         )
-    n_fields = len(text.cells(lines[1], sep))
+    n_fields = len(table_blocks.cells(row, sep))
     unnamed = n_fields == len(names) + 1
     samples = names if unnamed else names[1:]
     if n_fields != len(samples) + 1:
@@ -77,8 +78,8 @@ def _check_samples(path: Path, samples: Sequence[str]) -> None:
             raise InputError(f"{path}, line 1, column {column}: the sample has no name; name it.")
         if sample in seen:
             raise InputError(
-                f"{path}, line 1, columns {seen[sample]} and {column}: sample {sample} is there "
-                "twice; rename or remove one."
+                f"{path}, line 1, columns {seen[sample]} and {column}: sample {shown(sample)} is "
+                "there twice; rename or remove one."
             )
         seen[sample] = column
 
@@ -101,6 +102,8 @@ class Layout:
         What is done to names before those of matrix and table are compared.
     types : str or None
         Name in a first row that describes the columns and is no sample.
+    latin_1 : bool
+        Whether the table is Latin-1 where it is no UTF-8.
     """
 
     labels: Labels = field(default_factory=Labels)
@@ -109,6 +112,7 @@ class Layout:
     donor: Callable[[str], str] | None = None
     alias: Callable[[str], str] = str
     types: str | None = None
+    latin_1: bool = False
 
 
 def describe(
@@ -119,9 +123,14 @@ def describe(
     if samples is None:
         raise InputError(f"datasets/{name}, samples: give the table of labels.")
     labels = Labels.from_entry(entry, layout.labels)
-    key = str(entry.get("id") or layout.id or phenotypes.column_names(samples)[0])
     groups = {**layout.groups, **phenotypes.groups_of(entry)}
-    table = phenotypes.read_table(samples, [key, labels.column, *groups.values()])
+    form = phenotypes.form_of(entry)
+    if layout.latin_1 and form.encoding is None and not table_blocks.is_utf8(samples):
+        form = form._replace(encoding="latin-1")
+    key = str(entry.get("id") or layout.id or "")
+    if not key:
+        key = phenotypes.header(samples, form, [labels.column, *groups.values()]).names[0]
+    table = phenotypes.read_table(samples, [key, labels.column, *groups.values()], form)
     table = table.without_first() if table.starts_with(key, layout.types) else table
 
     def row(place: int, position: int) -> Row:
@@ -138,7 +147,7 @@ def describe(
             where=f"line {table.lines[place]}",
         )
 
-    head = header(matrix)
+    head = header(matrix, phenotypes.form_of(entry))
     known = set(map(layout.alias, table.columns[key]))
     if head.unnamed and layout.alias(head.samples[0]) not in known:
         # Else a cell too many would shift the values to other samples.
@@ -160,7 +169,7 @@ def read(
     """
     chosen = selected(described, train, rows)
     table = _Table(entry, path, described, train, chosen)
-    for block in text.lines(path):
+    for block in table_blocks.lines(path, phenotypes.form_of(entry).encoding):
         table.add(block)
     return table.finish()
 
@@ -177,7 +186,8 @@ class _Table:
         self.path = path
         self.options = Genes.from_entry(entry)
         self.counts = are_counts(entry)
-        self.header = header(path)
+        self.form = phenotypes.form_of(entry)
+        self.header = header(path, self.form)
         self.columns = described.positions[rows]
         self.ids = described.ids[rows]
         self.train = train
@@ -189,7 +199,7 @@ class _Table:
         self.n_file = 0
         self.repeated = self._repeated() if self.options.duplicates == "mean" else frozenset()
 
-    def add(self, block: text.Lines) -> None:
+    def add(self, block: table_blocks.Lines) -> None:
         """Keep the expressed genes of some lines."""
         names, numbers, bodies = [], [], []
         for number, line in enumerate(block.lines, block.first):
@@ -249,7 +259,8 @@ class _Table:
         return stay
 
     def _repeated(self) -> frozenset[str]:
-        times = Counter(self._parts(number, line)[0] for number, line in numbered(self.path))
+        lines = numbered(self.path, self.form.encoding)
+        times = Counter(self._parts(number, line)[0] for number, line in lines)
         return frozenset(name for name, n in times.items() if n > 1)
 
     def _expressed(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -263,14 +274,14 @@ class _Table:
         """Give a line's gene, and its values one per line."""
         sep, n = self.header.separator, len(self.header.samples)
         if b'"' in line:
-            row = text.cells(line, sep)
+            row = table_blocks.cells(line, sep)
             name, body, found = row[0], b"\n".join(row[1:]), len(row) - 1
         else:
             name, _, rest = line.partition(sep)
             body, found = rest.replace(sep, b"\n"), line.count(sep)
         if found != n:
             raise ragged(self.path, number, found + 1, n + 1)
-        gene = text.decoded(name).strip()
+        gene = table_blocks.decoded(name, self.path, number).strip()
         if not gene:
             raise InputError(f"{self.path}, line {number}: the gene has no name; name it.")
         return gene, body
@@ -278,7 +289,7 @@ class _Table:
     def _values(self, numbers: Sequence[int], bodies: Sequence[bytes]) -> NDArray[np.float32]:
         """Parse the wanted samples' values of some lines; shape (lines, samples)."""
         shape = (len(bodies), len(self.header.samples))
-        values = text.numbers(bodies)
+        values = table_blocks.numbers(bodies)
         if values is not None and values.size == shape[0] * shape[1]:
             return values.reshape(shape)[:, self.columns]
         # A cell is no number, perhaps of a sample that nobody wants.
@@ -286,12 +297,12 @@ class _Table:
         parsed = np.empty((len(rows), len(self.columns)), dtype=np.float32)
         for row, number in enumerate(numbers):
             for place, column in enumerate(self.columns):
-                value = text.number(rows[row][column])
+                value = table_blocks.number(rows[row][column])
                 if value is None:
-                    where = f"{self.path}, line {number}, sample {self.ids[place]}"
-                    raise text.not_a_number(where, rows[row][column])
+                    where = f"{self.path}, line {number}, sample {shown(self.ids[place])}"
+                    raise table_blocks.not_a_number(where, rows[row][column])
                 parsed[row, place] = value
         return parsed
 
     def _cell(self, number: int, gene: str, place: int) -> str:
-        return f"{self.path}, line {number}, gene {gene}, sample {self.ids[place]}"
+        return f"{self.path}, line {number}, gene {shown(gene)}, sample {shown(self.ids[place])}"

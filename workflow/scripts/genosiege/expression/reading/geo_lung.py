@@ -35,6 +35,7 @@ LAYOUT = Layout(
     groups={"donor": "donor_id"},
     alias=barcode,
     types="TYPE",
+    latin_1=True,
 )
 
 

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data import table_blocks, tables
+from genosiege.data.tables import Form, shown
 from genosiege.errors import InputError
-from genosiege.expression.reading import text
 from genosiege.expression.reading.raw import Described
 
 Path = str | os.PathLike[str]
 
 GROUPS = ("donor", "site", "study")
+YAML_BOOLEANS = frozenset(["yes", "no", "on", "off"])
+"""What YAML may read as true or false, in lower case."""
 NO_MATRIX, NO_PHENOTYPE = "not in the matrix", "not in the table of samples"
 
 
@@ -46,10 +49,10 @@ class Labels:
     def __post_init__(self) -> None:
         for part in ("negative", "positive"):
             if not getattr(self, part):
-                raise InputError(f"label, {part}: name at least one value of {self.column}.")
+                raise InputError(f"label, {part}: name at least one value of {shown(self.column)}.")
         twice = [value for value, n in Counter(self.meanings()).items() if n > 1]
         if twice:
-            raise InputError(f"label, value {twice[0]!r}: it has two meanings; name it once.")
+            raise InputError(f"label, value {shown(twice[0])}: it has two meanings; name it once.")
 
     def meanings(self) -> tuple[str, ...]:
         """Give all values with a meaning."""
@@ -69,7 +72,7 @@ class Labels:
             if value is None:
                 continue
             if key != "column" and (isinstance(value, str) or not isinstance(value, Iterable)):
-                raise InputError(f"label, {key} {value!r}: give a list of values.")
+                raise InputError(f"label, {key} {shown(value)}: give a list of values.")
             changes[key] = str(value) if key == "column" else tuple(map(str, value))
         return replace(default, **changes)
 
@@ -117,15 +120,15 @@ def assemble(
             left_out[row.label or "no label"] += 1
         else:
             raise InputError(
-                f"{path}, {row.where}, column {labels.column}: label {row.label!r} has no meaning; "
-                "name it under label: negative, positive or exclude."
+                f"{path}, {row.where}, column {shown(labels.column)}: "
+                + _unknown(row.label, {other.label for other in rows}, labels)
             )
     found = {codes[row.label] for row in kept}
     if len(found) < 2:
         missing = labels.negative if 1 in found else labels.positive
         raise InputError(
-            f"{path}, column {labels.column}: of {len(rows)} samples none is "
-            f"{' or '.join(map(repr, missing))}; two classes are needed: correct label or data."
+            f"{path}, column {shown(labels.column)}: of {len(rows)} samples none is "
+            f"{' or '.join(map(shown, missing))}; two classes are needed: correct label or data."
         )
     return Described(
         ids=np.array([row.id for row in kept], dtype=np.str_),
@@ -138,6 +141,28 @@ def assemble(
     )
 
 
+def _unknown(label: str, found: set[str], labels: Labels) -> str:
+    """Say what is wrong with a label, and what would make those of this table right."""
+    if label.lower() in tables.MISSING:
+        return (
+            f"label {shown(label)} is no value; fill it in, or name it under label: exclude to "
+            "leave such samples out."
+        )
+    told = f"label {shown(label)} has no meaning"
+    if {"True", "False"} & set(labels.meanings()) and label.lower() in YAML_BOOLEANS:
+        return (
+            f'{told}: YAML reads a bare {label} as true or false; write it in quotes ("{label}").'
+        )
+    words = sorted(word for word in found - {*labels.exclude} if word.lower() not in tables.MISSING)
+    if len(words) == 2 and not found & {*labels.negative, *labels.positive} - {"1"}:
+        one, other = map(shown, words)
+        return (
+            f"{told}; if that is what they mean, set label: {{negative: [{one}], positive: "
+            f"[{other}]}}, or the other way round."
+        )
+    return f"{told}; name it under label: negative, positive or exclude."
+
+
 def _check_ids(rows: Sequence[Row], path: Path) -> None:
     seen: dict[str, str] = {}
     for row in rows:
@@ -145,8 +170,8 @@ def _check_ids(rows: Sequence[Row], path: Path) -> None:
             raise InputError(f"{path}, {row.where}: the sample has no name; name it.")
         if row.id in seen:
             raise InputError(
-                f"{path}, {row.where}: sample {row.id} is there twice (before: {seen[row.id]}); "
-                "rename or remove one."
+                f"{path}, {row.where}: sample {shown(row.id)} is there twice (before: "
+                f"{seen[row.id]}); rename or remove one."
             )
         seen[row.id] = row.where
 
@@ -168,63 +193,52 @@ class Table(NamedTuple):
         return Table(self.path, columns, self.lines[1:])
 
 
-def column_names(path: Path) -> list[str]:
-    """Give the names in a table's header.
+def header(path: Path, form: Form, wanted: Iterable[str] = ()) -> table_blocks.Header:
+    """Read a table's header, nameless columns called as pandas does.
 
     Raises
     ------
     InputError
         If the file is missing, damaged or empty, has one column, or a name twice.
     """
-    header = text.first_lines(path, 1)[0]
-    names = text.fields(header, text.separator(header, path))
-    repeated = [name for name, n in Counter(names).items() if n > 1]
-    if repeated:
-        raise InputError(f"{path}, line 1: column {repeated[0]} is there twice; rename one.")
-    return names
+    found = table_blocks.header(path, form, set(wanted))
+    names = tables.named(found.names)
+    tables.refuse_twice(names, os.fspath(path))
+    return found._replace(names=names)
 
 
 def need_columns(path: Path, names: Sequence[str], wanted: Iterable[str]) -> None:
     """Refuse a table that lacks a column."""
     for column in wanted:
         if column not in names:
-            some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+            some = ", ".join(map(shown, names[:8])) + (", …" if len(names) > 8 else "")
             raise InputError(
-                f"{path}: there is no column {column!r} (there are {some}); correct the entry."
+                f"{path}: there is no column {shown(column)} (there are {some}); correct the entry."
             )
 
 
-def read_table(path: Path, wanted: Iterable[str]) -> Table:
-    """Read columns of a table of samples, tab- or comma-separated, gzip or plain.
+def read_table(path: Path, wanted: Iterable[str], form: Form = tables.PLAIN) -> Table:
+    """Read columns of a table of samples.
 
     Raises
     ------
     InputError
         If a column is missing, or a line has more or fewer fields than the header.
     """
-    names = column_names(path)
     wanted = list(dict.fromkeys(wanted))
+    sep, names, _ = header(path, form, wanted)
     need_columns(path, names, wanted)
     places = [names.index(column) for column in wanted]
-    sep = text.separator(text.first_lines(path, 1)[0], path)
     found: list[list[str]] = [[] for _ in wanted]
     numbers = []
-    for number, line in numbered(path):
-        row = text.fields(line, sep)
+    for number, line in table_blocks.numbered(path, form.encoding):
+        row = table_blocks.fields(line, sep, path, number)
         if len(row) != len(names):
             raise ragged(path, number, len(row), len(names))
         numbers.append(number)
         for column, place in zip(found, places, strict=True):
             column.append(row[place])
     return Table(path, dict(zip(wanted, found, strict=True)), np.array(numbers, dtype=np.int64))
-
-
-def numbered(path: Path) -> Iterable[tuple[int, bytes]]:
-    """Give the lines below a header that are not blank, with their numbers."""
-    for block in text.lines(path):
-        for number, line in enumerate(block.lines, block.first):
-            if number > 1 and line.strip():
-                yield number, line
 
 
 def ragged(path: Path, number: int, found: int, expected: int) -> InputError:
@@ -267,8 +281,8 @@ def join(
         if alias(name) in rows:
             before = table.lines[rows[alias(name)]]
             raise InputError(
-                f"{table.path}, line {table.lines[row]}: sample {name} is there twice (before: "
-                f"line {before}); remove one."
+                f"{table.path}, line {table.lines[row]}: sample {shown(name)} is there twice "
+                f"(before: line {before}); remove one."
             )
         rows[alias(name)] = row
     found = [
@@ -282,3 +296,8 @@ def join(
 def groups_of(entry: Mapping[str, Any]) -> dict[str, str]:
     """Give the columns of donor, site and study that an entry names."""
     return {group: str(entry[group]) for group in GROUPS if entry.get(group) is not None}
+
+
+def form_of(entry: Mapping[str, Any]) -> Form:
+    """Give how an entry says that its files are written."""
+    return Form(entry.get("separator"), entry.get("encoding"))

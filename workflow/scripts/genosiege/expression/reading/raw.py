@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ Matrix = Any
 
 DUPLICATES = ("error", "first", "mean")
 VALUES = ("counts", "log")
+LARGEST_LOGARITHM = 30
+"""No count of molecules has a larger logarithm, whatever the base."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +66,14 @@ class Raw:
     notes : mapping of str to int
         `genes_in_file`, `genes_not_expressed`, `genes_merged` (rows or columns of one name
         that were left out or averaged).
+    warnings : tuple of str
+        What may be wrong with the values, in sentences without an end.
     """
 
     values: Union[NDArray[np.float32], "scipy.sparse.csr_matrix"]
     genes: tuple[str, ...]
     notes: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,8 @@ class Genes:
 def repeated_gene(where: str, name: str) -> InputError:
     """Tell of a gene that is there twice."""
     return InputError(
-        f"{where}: gene {name} is there twice; rename one, or set genes.duplicates to first or "
-        "mean."
+        f"{where}: gene {shown(name)} is there twice; rename one, or set genes.duplicates to "
+        "first or mean."
     )
 
 
@@ -275,7 +281,9 @@ def check_left(n_genes: int, options: Genes) -> None:
         )
 
 
-def check_values(values: Matrix, counts: bool, cell: Callable[[int, int], str]) -> None:
+def check_values(
+    values: Matrix, counts: bool, cell: Callable[[int, int], str], cure: str = "set values: log"
+) -> None:
     """Refuse values that are missing, infinite or, for counts, negative.
 
     Parameters
@@ -286,6 +294,8 @@ def check_values(values: Matrix, counts: bool, cell: Callable[[int, int], str]) 
         Whether values are counts.
     cell : callable
         Names a cell, by its row and its column, for the error.
+    cure : str
+        What to do about negative counts, if they are no mistake.
     """
     import scipy.sparse
 
@@ -307,9 +317,7 @@ def check_values(values: Matrix, counts: bool, cell: Callable[[int, int], str]) 
         raise InputError(f"{where}: there is no value; fill it in, or leave out gene or sample.")
     if np.isinf(value):
         raise InputError(f"{where}: the value is infinite; correct it.")
-    raise InputError(
-        f"{where}: {value:g} is negative, counts are not; correct it, or set values: log."
-    )
+    raise InputError(f"{where}: {value:g} is negative, counts are not; correct it, or {cure}.")
 
 
 def count_fractions(values: Matrix) -> int:
@@ -322,11 +330,16 @@ def count_fractions(values: Matrix) -> int:
     return int(sum(np.count_nonzero(part != np.floor(part)) for part in parts))
 
 
+def look_like_counts(values: Matrix) -> bool:
+    """Tell whether values are whole numbers, too large for logarithms of expression."""
+    return bool(values.max() > LARGEST_LOGARITHM) and not count_fractions(values)
+
+
 def are_counts(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry's values are counts; without `values` they are not."""
     kind = entry.get("values", "log")
     if kind not in VALUES:
-        raise InputError(f"values {kind!r}: choose one of {', '.join(VALUES)}.")
+        raise InputError(f"values {shown(kind)}: choose one of {', '.join(VALUES)}.")
     return bool(kind == "counts")
 
 

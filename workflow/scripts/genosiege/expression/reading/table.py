@@ -7,22 +7,30 @@ header the samples, and a second table has the labels; its `id` is its first col
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data import table_blocks, tables
+from genosiege.data.table_blocks import decoded, numbered
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
-from genosiege.expression.reading import by_gene, phenotypes, raw, text
+from genosiege.expression.reading import by_gene, phenotypes, raw
 from genosiege.expression.reading.by_gene import Layout
-from genosiege.expression.reading.phenotypes import Labels, Row, numbered, ragged
+from genosiege.expression.reading.phenotypes import Labels, Row, ragged
 from genosiege.expression.reading.raw import Described, Genes, Raw
 
 Path = str | os.PathLike[str]
 Entry = Mapping[str, Any]
 
 ORIENTATIONS = ("samples", "genes")
+NO_GENES = frozenset(
+    ["label", "labels", "class", "target", "outcome", "diagnosis", "disease", "phenotype", "status"]
+)
+"""What columns of labels are called, and no gene is, in lower case."""
 
 
 def describe(entry: Entry, matrix: Path, samples: Path | None, name: str) -> Described:
@@ -39,11 +47,13 @@ def describe(entry: Entry, matrix: Path, samples: Path | None, name: str) -> Des
         if column is not None
     }
     rows = []
-    for position, (number, line) in enumerate(numbered(matrix)):
+    for position, (number, line) in enumerate(numbered(matrix, columns.encoding)):
         cells = _cells(matrix, number, line, columns)
         if not position:
             _check_numeric(matrix, cells, columns)
-        known = {what: text.decoded(cells[place]).strip() for what, place in places.items()}
+        known = {
+            what: decoded(cells[place], matrix, number).strip() for what, place in places.items()
+        }
         rows.append(
             Row(
                 id=known.get("id", f"row{position + 1}"),
@@ -78,7 +88,7 @@ def read(
             values = parsed
 
             def cell(row: int, gene: int, lines: list[int] = lines) -> str:
-                return f"{matrix}, line {lines[row]}, gene {genes[gene]}"
+                return f"{matrix}, line {lines[row]}, gene {shown(genes[gene])}"
 
             raw.check_values(values, counts, cell)
             yield found, values
@@ -88,6 +98,7 @@ def read(
 
 class _Columns(NamedTuple):
     separator: bytes
+    encoding: str | None
     names: list[str]
     genes: list[int]  # places of the columns of values
 
@@ -95,41 +106,59 @@ class _Columns(NamedTuple):
 def _orientation(entry: Entry) -> str:
     orientation = entry.get("orientation") or "samples"
     if orientation not in ORIENTATIONS:
-        raise InputError(f"orientation {orientation!r}: choose samples or genes.")
+        raise InputError(f"orientation {shown(orientation)}: choose samples or genes.")
     return str(orientation)
 
 
 def _columns(entry: Entry, path: Path) -> _Columns:
     """Tell the columns of genes from the others by what the entry names."""
-    header = text.first_lines(path, 1)[0]
-    sep = text.separator(header, path)
-    names = text.fields(header, sep)
     wanted = [entry.get("id"), Labels.from_entry(entry).column, *(entry.get("drop") or [])]
     wanted += phenotypes.groups_of(entry).values()
     named = {str(column) for column in wanted if column is not None}
+    form = phenotypes.form_of(entry)
+    sep, header, _ = table_blocks.header(path, form, named)
+    names = tables.named(header)
     phenotypes.need_columns(path, names, sorted(named))
-    for column in sorted(named):
-        if names.count(column) > 1:
-            raise InputError(f"{path}, line 1: column {column} is there twice; rename one.")
+    # A gene may stand twice, which `genes.duplicates` is about.
+    tables.refuse_twice(names, str(path), named)
     genes = [place for place, name in enumerate(names) if name not in named]
     if not genes:
         raise InputError(f"{path}, line 1: there is no column of a gene; correct id or drop.")
-    return _Columns(sep, names, genes)
+    _check_genes(path, names, genes)
+    return _Columns(sep, form.encoding, names, genes)
+
+
+def _check_genes(path: Path, names: list[str], genes: list[int]) -> None:
+    """Refuse columns that are no genes, though they may be numbers."""
+    for place in genes:
+        name, where = names[place], f"{path}, line 1, column {place + 1}"
+        if re.fullmatch(r"Unnamed: [0-9]+", name):
+            raise InputError(
+                f"{where}: this column has no name, as an index that pandas or R wrote; set "
+                f'id: "{name}" if it names the samples, or drop: ["{name}"].'
+            )
+        if name.lower() in NO_GENES:
+            raise InputError(
+                f"{where}: {shown(name)} is no gene but a label; name it as label: {{column: …}}, "
+                "or under drop."
+            )
 
 
 def _cells(path: Path, number: int, line: bytes, columns: _Columns) -> list[bytes]:
-    cells = text.cells(line, columns.separator)
+    cells = table_blocks.cells(line, columns.separator)
     if len(cells) != len(columns.names):
         raise ragged(path, number, len(cells), len(columns.names))
     return cells
 
 
 def _check_numeric(path: Path, cells: list[bytes], columns: _Columns) -> None:
-    texts = [columns.names[place] for place in columns.genes if text.number(cells[place]) is None]
+    texts = [
+        columns.names[place] for place in columns.genes if table_blocks.number(cells[place]) is None
+    ]
     if texts:
-        shown = ", ".join(repr(name) for name in texts[:5]) + (", …" if len(texts) > 5 else "")
+        some = ", ".join(map(shown, texts[:5])) + (", …" if len(texts) > 5 else "")
         raise InputError(
-            f"{path}, line 2: {shown}: not a column of numbers; name it in the entry as id, "
+            f"{path}, line 2: {some}: not a column of numbers; name it in the entry as id, "
             "donor, site, study or under drop."
         )
 
@@ -139,7 +168,7 @@ def _blocks(
 ) -> Iterator[tuple[NDArray[np.int64], list[int], NDArray[np.float32]]]:
     """Give the wanted samples' places, line numbers and values, block by block."""
     position = 0
-    for block in text.lines(path):
+    for block in table_blocks.lines(path, columns.encoding):
         found, numbers, rows = [], [], []
         for number, line in enumerate(block.lines, block.first):
             if number == 1 or not line.strip():
@@ -158,15 +187,15 @@ def _values(
     path: Path, numbers: list[int], rows: list[list[bytes]], columns: _Columns
 ) -> NDArray[np.float32]:
     shape = (len(rows), len(columns.genes))
-    values = text.numbers([b"\n".join(row) for row in rows])
+    values = table_blocks.numbers([b"\n".join(row) for row in rows])
     if values is not None and values.size == shape[0] * shape[1]:
         return values.reshape(shape)
     parsed = np.empty(shape, dtype=np.float32)
     for row, (number, cells) in enumerate(zip(numbers, rows, strict=True)):
         for place, cell in enumerate(cells):
-            value = text.number(cell)
+            value = table_blocks.number(cell)
             if value is None:
                 gene = columns.names[columns.genes[place]]
-                raise text.not_a_number(f"{path}, line {number}, gene {gene}", cell)
+                raise table_blocks.not_a_number(f"{path}, line {number}, gene {shown(gene)}", cell)
             parsed[row, place] = value
     return parsed

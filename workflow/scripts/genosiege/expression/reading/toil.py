@@ -72,6 +72,7 @@ LAYOUT = Layout(
     id="sample",
     groups={"site": "_primary_site", "study": "_study"},
     donor=donor,
+    latin_1=True,
 )
 
 
