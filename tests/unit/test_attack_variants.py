@@ -89,10 +89,21 @@ def test_columns_of_a_table_come_in_any_order_among_others(tmp_path):
     assert edits_in(str(path)) == [{4: "G"}, {4: "T"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "separator"), [("v.csv", ","), ("v.txt", ";"), ("v.tsv.gz", "\t")]
+)
+def test_tables_are_separated_by_any_mark(tmp_path, name, separator):
+    lines = [["id", "position", "ref", "alt"], [ID, "2", "G", "A"], [ID, "3", "T", '"C,G"']]
+    content = "\r".join(separator.join(line) for line in lines).encode("utf-16")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    assert edits_in(str(tmp_path / name)) == [{2: "A"}, {3: "C"}, {3: "G"}]
+
+
 def test_a_file_is_read_once(listed, monkeypatch):
     path = listed((2, "G", "A"))
     first = known_variants.read(path)
-    monkeypatch.setattr(known_variants, "_lines", None)
+    monkeypatch.setattr(known_variants, "_table_entries", None)
     assert known_variants.read(path) is first
 
 
@@ -101,9 +112,9 @@ def test_a_file_is_read_once(listed, monkeypatch):
     [
         (f"{ID}\t3\t.\tG", "column ALT is missing"),
         (f"{ID} 3 . G A", "column POS is missing; columns are separated by tabs"),
-        (f"{ID}\t0\t.\tG\tA", 'position "0"'),
-        (f"{ID}\t-3\t.\tG\tA", 'position "-3"'),
-        (f"{ID}\tthree\t.\tG\tA", 'position "three"'),
+        (f"{ID}\t0\t.\tG\tA", "position '0'"),
+        (f"{ID}\t-3\t.\tG\tA", "position '-3'"),
+        (f"{ID}\tthree\t.\tG\tA", "position 'three'"),
         (f"{ID}\t3\t.\tG\tGA", "insertions and deletions"),
         (f"{ID}\t3\t.\tGT\tG", "insertions and deletions"),
         (f"{ID}\t3\t.\tG\tA,GA", "insertions and deletions"),
@@ -128,12 +139,13 @@ def test_a_wrong_line_is_an_error_with_file_and_line(vcf, line, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "line 1: the column id"),
-        ("id\tposition\tref\n", "line 1: the column alt"),
-        ("id,position,ref,alt\n", "line 1: the column id"),
-        ("id\tposition\tref\talt\na\t3\tG\n", "line 2: the column alt"),
-        ("id\tposition\tref\talt\n\na\t1.5\tG\tA\n", 'line 3, position "1.5"'),
-        ("id\tposition\tref\talt\na\t-1\tG\tA\n", 'line 2, position "-1"'),
+        ("", "line 1: the file is empty"),
+        ("id\tposition\tref\n", "line 1, header 'id\\tposition\\tref': the column alt"),
+        ("id,position,ref,alt\n", "line 2: there is a header but no row"),
+        ("id\tposition\tref\talt\na\t3\tG\n", "line 2, row 'a\\t3\\tG': 3 fields"),
+        ("id\tposition\tref\tid\talt\n", "line 1, columns 1 and 4: the column 'id' stands twice"),
+        ("id\tposition\tref\talt\n\na\t1.5\tG\tA\n", "line 3, position '1.5'"),
+        ("id\tposition\tref\talt\na\t-1\tG\tA\n", "line 2, position '-1'"),
     ],
 )
 def test_a_wrong_table_is_an_error_with_file_and_line(tmp_path, text, told):
@@ -143,22 +155,22 @@ def test_a_wrong_table_is_an_error_with_file_and_line(tmp_path, text, told):
 
 
 def test_files_that_are_none_are_refused(tmp_path):
-    (tmp_path / "v.csv").write_text("")
+    (tmp_path / "v.bed").write_text("")
     (tmp_path / "plain.vcf.gz").write_text("##fileformat=VCFv4.2\n")
     (tmp_path / "cut.vcf.gz").write_bytes(gzip.compress(b"##" + bytes(range(256)) * 50)[:-20])
-    (tmp_path / "binary.vcf").write_bytes(b"\xff\xfe\x00")
-    assert "give variants as" in refusal(known_variants.read, str(tmp_path / "v.csv"))
-    assert "cannot be read" in refusal(known_variants.read, str(tmp_path / "none.vcf"))
-    for name in ("plain.vcf.gz", "cut.vcf.gz", "binary.vcf"):
-        assert "damaged" in refusal(known_variants.read, str(tmp_path / name))
+    (tmp_path / "binary.vcf").write_bytes(b"\xff\x00\x80")
+    assert "give variants as" in refusal(known_variants.read, str(tmp_path / "v.bed"))
+    assert "there is no such file" in refusal(known_variants.read, str(tmp_path / "none.vcf"))
+    for name, told in [("plain.vcf.gz", "no"), ("cut.vcf.gz", "damaged"), ("binary.vcf", "text")]:
+        assert told in refusal(known_variants.read, str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ((2, "A", "C"), 'line 3, ref "A": the sequence has "G" there'),
+        ((2, "A", "C"), "line 3, ref 'A': the sequence has 'G' there"),
         # The base that does not fit is not even edited.
-        ((2, "GA", "CA"), 'line 3, ref "GA": the sequence has "GT" there'),
+        ((2, "GA", "CA"), "line 3, ref 'GA': the sequence has 'GT' there"),
         ((20, "A", "C"), "line 3: the variant reaches to base 21 of the sequence, which has 20"),
         ((19, "TA", "TC"), "line 3: the variant reaches to base 21"),
     ],
@@ -172,14 +184,14 @@ def test_a_variant_that_does_not_fit_its_sequence_is_an_error(listed, row, told)
 def test_a_list_is_held_against_all_sequences_of_a_sample(listed):
     path = listed((0, "A", "G"), (1, "G", "T"))
     told = refusal(variants.check, {"test:5": SEQUENCE, ID: SEQUENCE}, Options(path=path))
-    assert "line 3" in told and '"C" there' in told
+    assert "line 3" in told and "'C' there" in told
     variants.check({"test:5": SEQUENCE}, Options(path=path))
 
 
 def test_a_list_about_chromosomes_is_refused(vcf):
     path = vcf("chr1\t1\t.\tA\tG", "chr2\t2\t.\tC\tT")
     told = refusal(known_variants.read, path)
-    assert '"chr1"' in told and "test:17" in told
+    assert "'chr1'" in told and "test:17" in told
 
 
 def test_variants_of_other_sequences_are_nobodys_business(tmp_path):

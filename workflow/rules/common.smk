@@ -257,7 +257,9 @@ def own_names(wildcards):
 def reading_options(wildcards):
     """Give how the files of a task are written."""
     names = ("ambiguous", "separator", "encoding", "labels", "rna")
-    return {name: config["tasks"][wildcards.task][name] for name in names}
+    task = config["tasks"][wildcards.task]
+    layout = task["source"].get("layout", "csv")
+    return {name: task[name] for name in names} | {"layout": layout}
 
 
 def local_encoder(wildcards):
@@ -276,6 +278,8 @@ def download_code(wildcards):
         return code("download_task", download.generator_module(source))
     if source.get("layout") == "class_folders":
         return code("download_task", download.CLASS_FOLDERS)
+    if source.get("layout") == "fasta":
+        return code("download_task", download.FASTA)
     return code("download_task")
 
 

@@ -1,5 +1,6 @@
 """What a configuration must fulfil beyond its schema, and errors a user can act on."""
 
+import glob
 import json
 import os
 import re
@@ -110,7 +111,12 @@ def _check_task(name: str, task: Mapping[str, Any], folder: Path) -> None:
     elif source["kind"] == "path":
         for split in SPLITS:
             path = source["path"].replace("{split}", split)
-            if not (folder / path).is_file():
+            pattern = glob.escape(path)
+            if source.get("layout") == "fasta":
+                pattern = pattern.replace("{class}", "*")
+            # Not Path.glob, as the pattern may be absolute.
+            found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207
+            if not any((folder / one).is_file() for one in found):
                 raise InputError(
                     f"config, {where}/path, {shown(path, PATH)}: the split {split} has no such "
                     "file; put it there or correct the path."

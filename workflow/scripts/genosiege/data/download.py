@@ -6,6 +6,7 @@ Sources are mappings with a `kind`:
   from there. The environment's HF_ENDPOINT and HF_TOKEN count.
 * `url`: url, sha256, size (optional).
 * `path`: a local file, or a folder for an encoder or of the layout `class_folders`.
+  `layout: fasta` makes a table of FASTA, from these three kinds.
 * `simulate`: parameters of `simulate.Parameters`, or of `planted.Parameters` with `generator:
   planted`, or an `assay` and those of `simulate_expression`.
 
@@ -38,6 +39,8 @@ Source = Mapping[str, Any]
 
 CLASS_FOLDERS = "genosiege.data.class_folders"
 """The module that reads the layout `class_folders`."""
+FASTA = "genosiege.data.fasta"
+"""The module that reads the layout `fasta`."""
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 CONFIG = "config.json"
@@ -76,7 +79,7 @@ def fetch(
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.whole(target) as temporary:
-        kind = source["kind"]
+        kind, fasta = source["kind"], source.get("layout") == "fasta"
         if kind == "huggingface":
             path = _filled(source["path"], name)
             where = hub.fetch(source["repo"], path, source["revision"], "dataset", temporary)
@@ -87,6 +90,9 @@ def fetch(
             where = f"{source['path']}, {name}"
             # By name, as for the simulation below.
             importlib.import_module(CLASS_FOLDERS).write(source["path"], name, temporary)
+        elif kind == "path" and fasta:
+            where = _filled(source["path"], name)
+            importlib.import_module(FASTA).write(source["path"], name, temporary)
         elif kind == "path":
             where = _filled(source["path"], name)
             _copy(Path(where), temporary)
@@ -108,7 +114,12 @@ def fetch(
                 f"source kind {kind}: there is no such kind; choose huggingface, url, path or "
                 "simulate."
             )
-        _check(source, name, where, temporary, rows)
+        _check(source, name, where, temporary)
+        if fasta and kind != "path":
+            with files.whole(temporary) as table:
+                importlib.import_module(FASTA).convert(temporary, where, table)
+        if rows is not None:
+            _check_rows(where, temporary, rows)
     log.info("%s: fetched from %s", target, where)
 
 
@@ -138,6 +149,9 @@ def local_inputs(source: Source, name: str) -> list[str]:
     if source.get("layout") == "class_folders":
         folders = importlib.import_module(CLASS_FOLDERS)
         return [str(path) for path in folders.class_folders(source["path"], name)]
+    if source.get("layout") == "fasta":
+        fasta = importlib.import_module(FASTA)
+        return [path for path, _ in fasta.class_files(source["path"], name)]
     path = _filled(source["path"], name)
     return [path] if Path(path).is_file() else []
 
@@ -269,33 +283,42 @@ def _named(source: Source, key: str, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else value
 
 
-def _check(source: Source, name: str, where: str, path: Path, rows: int | None = None) -> None:
+def _check(source: Source, name: str, where: str, path: Path) -> None:
     """Compare a file with what is known of it."""
     digest = _named(source, "sha256", name)
     if digest is not None:
         found = files.sha256(path)
         if found != digest:
             raise _wrong_digest(where, found, digest)
-    if rows is not None:
-        n = _count_lines(path, where) - 1
-        if n != rows:
-            raise InputError(
-                f"{where}: the file has {max(n, 0)} rows, {rows} are expected; "
-                "correct the source or `rows`."
-            )
+
+
+def _check_rows(where: str, path: Path, expected: int) -> None:
+    """Refuse a table with other than so many rows below its header."""
+    n = max(_count_lines(path, where) - 1, 0)
+    if n != expected:
+        raise InputError(
+            f"{where}: the file has {n} rows, {expected} are expected; correct the source or "
+            "`rows`."
+        )
 
 
 def _count_lines(path: Path, where: str) -> int:
-    """Count the lines of a file, packed or not; what UTF-16 leaves of a line's end is none."""
+    """Count the lines that are not blank of a file, packed or not, whatever ends them."""
+    n, rest = 0, b""
+    # What UTF-16 leaves of a line's end is no line.
+    blank = b"\x00 \t\n"
     with open(path, "rb") as start:
         packed = start.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path) if packed else open(path, "rb") as handle:
-            return sum(1 for line in handle if line.strip(b"\x00 \t\r\n"))
+            while chunk := handle.read(1 << 20):
+                *lines, rest = (rest + chunk.replace(b"\r", b"\n")).split(b"\n")
+                n += sum(1 for line in lines if line.strip(blank))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{where}: the gzip file is cut short or damaged; fetch it anew."
         ) from error
+    return n + bool(rest.strip(blank))
 
 
 def _wrong_digest(where: str, found: str, expected: str) -> InputError:

@@ -43,6 +43,8 @@ class Reading(NamedTuple):
         The class of each label as written; None: they are the numbers of the classes.
     rna : {"error", "to_dna"}
         What becomes of U.
+    layout : str
+        What the table was made of: `csv`, `fasta` or `class_folders`.
     """
 
     ambiguous: Ambiguous = "error"
@@ -50,6 +52,7 @@ class Reading(NamedTuple):
     encoding: str | None = None
     labels: Mapping[str, int] | None = None
     rna: Literal["error", "to_dna"] = "error"
+    layout: Literal["csv", "fasta", "class_folders"] = "csv"
 
 
 PLAIN = Reading()
@@ -229,9 +232,13 @@ def _read_rows(
     The place is file and line, and what a column `file` says where the table was itself
     put together from files.
     """
-    found = tables.read(path, name, COLUMNS, ("file",), tables.Form(how.separator, how.encoding))
+    # What was made of files of another layout is a plain table.
+    form = tables.Form(how.separator, how.encoding) if how.layout == "csv" else tables.PLAIN
+    found = tables.read(path, name, COLUMNS, ("file",), form)
     places = [f"{name}, line {line}" for line in found.lines]
-    if "file" in found.columns:
+    if how.layout == "fasta":
+        places = [row[2] for row in found.rows]
+    elif "file" in found.columns:
         places = [f"{place} ({row[2]})" for place, row in zip(places, found.rows, strict=True)]
     rows = [row[:2] for row in found.rows]
     for place, row in zip(places, rows, strict=True):

@@ -80,7 +80,7 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[Lines]:
 def _blocks(path: Path, encoding: str | None, size: int) -> Iterator[Lines]:
     number, rest = 1, b""
     with _utf8(path, encoding) as stream:
-        for chunk in _chunks(stream, size):
+        for chunk in tables.chunks(stream, size):
             # Joined only when the line ends: lines may be longer than a block.
             head, end, tail = chunk.rpartition(b"\n")
             if not end:
@@ -93,18 +93,6 @@ def _blocks(path: Path, encoding: str | None, size: int) -> Iterator[Lines]:
         yield Lines(number, [rest])
     elif number == 1:
         raise InputError(f"{os.fspath(path)}, line 1: the file is empty; supply it anew.")
-
-
-def _chunks(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """Give pieces of a text whose lines end in LF, also where they end in CRLF or CR."""
-    returned = False
-    while chunk := stream.read(size):
-        if returned:
-            chunk = chunk.removeprefix(b"\n")
-        returned = chunk.endswith(b"\r")
-        if b"\r" in chunk:
-            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        yield chunk
 
 
 def _ahead(items: Iterable[T]) -> Iterator[T]:

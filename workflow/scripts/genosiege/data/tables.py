@@ -166,6 +166,18 @@ def codec(stream: BinaryIO, name: str, encoding: str | None) -> str:
     return encoding if encoding not in (None, "utf-8") else "utf-8-sig"
 
 
+def chunks(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Give pieces of a text whose lines end in LF, also where they end in CRLF or CR."""
+    returned = False
+    while chunk := stream.read(size):
+        if returned:
+            chunk = chunk.removeprefix(b"\n")
+        returned = chunk.endswith(b"\r")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield chunk
+
+
 def wrong_encoding(where: str, encoding: str) -> InputError:
     """Tell of bytes that are not of an encoding; `where` starts the error."""
     others = " or ".join(other for other in ENCODINGS if other != encoding)

@@ -1,16 +1,15 @@
 """Lists of known variants: read a VCF or a table, and hold it against the sequences."""
 
 import functools
-import gzip
-import io
 import logging
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from genosiege.data import tables
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 from genosiege.sequence.constraints import BASES
 
@@ -21,6 +20,7 @@ _ID = re.compile(r"(train|dev|test):[0-9]+")
 _LETTERS = frozenset(BASES + "N")
 _VCF_COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 _TABLE_COLUMNS = ("id", "position", "ref", "alt")
+_TABLES = (".tsv", ".csv", ".txt")
 
 
 @dataclass(frozen=True, order=True)
@@ -69,8 +69,8 @@ class Variant:
         found = sequence[self.start : end]
         if found != self.ref:
             raise InputError(
-                f'{self.place}, ref "{self.ref}": the sequence has "{found}" there; correct the '
-                "row, or take variants of this very sequence."
+                f"{self.place}, ref {shown(self.ref)}: the sequence has {shown(found)} there; "
+                "correct the row, or take variants of this very sequence."
             )
 
 
@@ -91,10 +91,10 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
     Parameters
     ----------
     path : str
-        A VCF (`.vcf`), whose CHROM is a sequence's id and POS counts from 1; or a
-        tab-separated table (`.tsv`) with the columns id, position (counted from 0, as in
-        all tables of this project), ref and alt. Either may be compressed (`.gz`). Several
-        alternatives are separated by commas. The header line of a VCF may be missing, and
+        A VCF (`.vcf`), whose CHROM is a sequence's id and POS counts from 1; or a table
+        (`.tsv`, `.csv`, `.txt`; see `tables.read`) with the columns id, position (counted from
+        0, as in all tables of this project), ref and alt. Either may be compressed (`.gz`).
+        Several alternatives are separated by commas. The header line of a VCF may be missing, and
         of its lines everything behind ALT; an ALT of `.` says that there is no variant.
 
     Returns
@@ -110,81 +110,61 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
         no substitutions) or without difference. File and line are named.
     """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    kind = "".join(suffixes[-2:-1] if compressed else suffixes[-1:])
-    if kind not in (".vcf", ".tsv"):
-        raise InputError(f"{path}: give variants as .vcf, .vcf.gz, .tsv or .tsv.gz.")
-    lines = _lines(path, compressed)
-    entries = _vcf_entries(path, lines) if kind == ".vcf" else _table_entries(path, lines)
+    kind = "".join(suffixes[-2:-1] if suffixes[-1:] in ([".gz"], [".bgz"]) else suffixes[-1:])
+    if kind not in (".vcf", *_TABLES):
+        raise InputError(
+            f"{path}: give variants as .vcf or as a table ({', '.join(_TABLES)}), plain or .gz."
+        )
+    entries = _vcf_entries(path) if kind == ".vcf" else _table_entries(path)
     found: dict[str, dict[Variant, None]] = {}
     for entry in entries:
         for allele in entry.alt.split(","):
             found.setdefault(entry.identity, {})[_variant(entry, allele)] = None
     if found and not any(_ID.fullmatch(identity) for identity in found):
         raise InputError(
-            f'{path}: none of its rows names a sequence, "{next(iter(found))}" for one; a sequence '
-            'is named by official split and row, such as "test:17".'
+            f"{path}: none of its rows names a sequence, {shown(next(iter(found)))} for one; a "
+            'sequence is named by official split and row, such as "test:17".'
         )
     log.info("%s: %d variants of %d sequences", path, sum(map(len, found.values())), len(found))
     return {identity: tuple(sorted(variants)) for identity, variants in found.items()}
 
 
-def _lines(path: str, compressed: bool) -> Sequence[str]:
-    try:
-        with gzip.open(path, "rb") if compressed else open(path, "rb") as handle:
-            text = io.TextIOWrapper(handle, encoding="utf-8-sig")
-            return [line.rstrip("\n") for line in text]
-    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this file is damaged or no text; replace it.") from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: this list of variants cannot be read; put it there or correct the path."
-        ) from error
+def _vcf_entries(path: str) -> Iterator[_Entry]:
+    with tables.text(path, path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.startswith("#") or not line.strip():
+                continue
+            place, values = f"{path}, line {number}", line.split("\t")
+            if len(values) < len(_VCF_COLUMNS):
+                raise InputError(
+                    f"{place}: the column {_VCF_COLUMNS[len(values)]} is missing; columns are "
+                    "separated by tabs."
+                )
+            chrom, position, _, ref, alt = (value.strip() for value in values[:5])
+            if alt != ".":
+                yield _Entry(chrom, _whole(position, 1, place) - 1, ref, alt, place)
 
 
-def _vcf_entries(path: str, lines: Sequence[str]) -> Iterator[_Entry]:
-    for number, line in enumerate(lines, start=1):
-        if line.startswith("#") or not line.strip():
-            continue
-        place, values = f"{path}, line {number}", line.split("\t")
-        if len(values) < len(_VCF_COLUMNS):
-            _refuse_missing_column(place, _VCF_COLUMNS[len(values)])
-        chrom, position, _, ref, alt = (value.strip() for value in values[:5])
-        if alt != ".":
-            yield _Entry(chrom, _whole(position, 1, place) - 1, ref, alt, place)
-
-
-def _table_entries(path: str, lines: Sequence[str]) -> Iterator[_Entry]:
-    header = [name.strip() for name in lines[0].split("\t")] if lines else []
-    for name in _TABLE_COLUMNS:
-        if name not in header:
-            _refuse_missing_column(f"{path}, line 1", name)
-    columns = [header.index(name) for name in _TABLE_COLUMNS]
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        place, values = f"{path}, line {number}", line.split("\t")
-        if len(values) <= max(columns):
-            _refuse_missing_column(place, header[len(values)])
-        identity, position, ref, alt = (values[column].strip() for column in columns)
+def _table_entries(path: str) -> Iterator[_Entry]:
+    table = tables.read(path, path, _TABLE_COLUMNS)
+    for line, row in zip(table.lines, table.rows, strict=True):
+        identity, position, ref, alt = map(str.strip, row)
+        place = f"{path}, line {line}"
         yield _Entry(identity, _whole(position, 0, place), ref, alt, place)
-
-
-def _refuse_missing_column(place: str, name: str) -> NoReturn:
-    raise InputError(f"{place}: the column {name} is missing; columns are separated by tabs.")
 
 
 def _whole(text: str, lowest: int, place: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= lowest):
         raise InputError(
-            f'{place}, position "{text}": a position is a whole number from {lowest}; correct it.'
+            f"{place}, position {shown(text)}: a position is a whole number from {lowest}; "
+            "correct it."
         )
     return int(text)
 
 
 def _variant(entry: _Entry, allele: str) -> Variant:
     ref, alt = entry.ref.upper(), allele.strip().upper()
-    where = f'{entry.place}, ref "{entry.ref}", alt "{allele}"'
+    where = f"{entry.place}, ref {shown(entry.ref)}, alt {shown(allele)}"
     if alt == "*" or set(alt) & set("<>[]"):
         raise InputError(f"{where}: a symbolic allele is no substitution; remove it.")
     for letters in (ref, alt):
