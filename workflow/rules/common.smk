@@ -1,7 +1,10 @@
 """What all rules share: the checked configuration, wildcards, code inputs, targets."""
 
+import hashlib
 import os
+import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -179,6 +182,24 @@ def attack_options(wildcards):
     return entry | {name: min(entry[name], TRUTH_QUERIES) for name in asked}
 
 
+def named(paths):
+    """Name files of a user as a rule can: by a link where Snakemake would take a part of the name.
+
+    Braces are wildcards to it and angle brackets its own variables, and there is no escape. Jobs
+    open the file itself; the link tells when it has changed.
+    """
+    return [_linked(path) if re.search(r"[{}<>]", path) else path for path in paths]
+
+
+def _linked(path):
+    link = Path("resources/linked", hashlib.sha256(path.encode()).hexdigest()[:16])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    # Jobs read this file side by side, and one of them may have made it.
+    with suppress(FileExistsError):
+        link.symlink_to(os.path.relpath(path, link.parent))
+    return str(link)
+
+
 # Inputs of many parts -----------------------------------------------------------------
 
 
@@ -240,7 +261,7 @@ def local_table(wildcards):
     What is absent is left to the job, which says so in one line.
     """
     source = config["tasks"][wildcards.task]["source"]
-    return download.local_inputs(source, wildcards.split)
+    return named(download.local_inputs(source, wildcards.split))
 
 
 def own_names(wildcards):
@@ -268,7 +289,7 @@ def local_encoder(wildcards):
     if source["kind"] != "path":
         return []
     paths = [os.path.join(source["path"], name) for name in download.ENCODER_FILES]
-    return [path for path in paths if os.path.isfile(path)]
+    return named([path for path in paths if os.path.isfile(path)])
 
 
 def download_code(wildcards):
@@ -365,13 +386,13 @@ def attack_seeds(wildcards):
 
 
 # The files of further motifs; what is lost of them is counted in every mode.
-MOTIFS = setting("constraints/motifs/jaspar")
+MOTIFS = named(setting("constraints/motifs/jaspar"))
 
 
 def variant_files(wildcards):
     """List the file of variants that an attack is restricted to."""
     entry = config["attacks"][wildcards.attack]
-    return [entry["path"]] if entry["kind"] == "variants" else []
+    return named([entry["path"]]) if entry["kind"] == "variants" else []
 
 
 def tss_index(wildcards):

@@ -125,5 +125,6 @@ rule prepare_expression:
         runtime=240,
     params:
         dataset=dataset_entry,
+        files=dataset_files,
     script:
         "../scripts/prepare_expression.py"

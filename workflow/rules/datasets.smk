@@ -10,7 +10,7 @@ SPLITS = ("train", "dev", "test")
 def local_part(wildcards):
     """Name a local file of a dataset, so that a changed one is read again."""
     source = config["datasets"][wildcards.dataset][wildcards.part]
-    return download.local_inputs(source, wildcards.part)
+    return named(download.local_inputs(source, wildcards.part))
 
 
 def part_code(wildcards):
@@ -21,7 +21,7 @@ def part_code(wildcards):
     return code("download_expression")
 
 
-def dataset_parts(wildcards):
+def dataset_files(wildcards):
     """Map the parts of a dataset to their files: a user's own are read where they lie."""
     entry = config["datasets"][wildcards.dataset]
     found = {}
@@ -32,6 +32,11 @@ def dataset_parts(wildcards):
         elif source:
             found[part] = f"resources/datasets/{wildcards.dataset}/{part}"
     return found
+
+
+def dataset_parts(wildcards):
+    """Map the parts of a dataset to their files as a rule can name them."""
+    return {part: named([path])[0] for part, path in dataset_files(wildcards).items()}
 
 
 def dataset_entry(wildcards):

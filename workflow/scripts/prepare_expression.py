@@ -4,8 +4,12 @@ from genosiege import runtime
 from genosiege.expression import datasets
 
 with runtime.script(snakemake.log[0]):
-    given, names = snakemake.input, snakemake.wildcards
+    given, names = snakemake.params.files, snakemake.wildcards
     prepared = datasets.prepare(
-        snakemake.params.dataset, given.matrix, given.get("samples"), int(names.seed), names.dataset
+        snakemake.params.dataset,
+        given["matrix"],
+        given.get("samples"),
+        int(names.seed),
+        names.dataset,
     )
     datasets.write(prepared, snakemake.output)

@@ -258,9 +258,14 @@ def not_a_number(where: str, cell: bytes) -> InputError:
     """Tell of a cell that holds text; `where` starts the error."""
     text = _text(cell)
     cure = "correct it, or leave the column out"
-    if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text):
+    if has_decimal_comma(cell):
         cure = "write decimals with a point"
     return InputError(f"{where}: {tables.shown(text)} is no number; {cure}.")
+
+
+def has_decimal_comma(cell: bytes) -> bool:
+    """Tell whether a cell is a number of a country that writes decimals with a comma."""
+    return re.fullmatch(r"[+-]?[0-9]+,[0-9]+", _text(cell)) is not None
 
 
 def _text(cell: bytes) -> str:

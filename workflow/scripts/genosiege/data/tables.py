@@ -159,8 +159,8 @@ def codec(stream: BinaryIO, name: str, encoding: str | None) -> str:
         return "utf-16-be" if start.startswith(b"\x00") else "utf-16-le"
     if encoding in (None, "utf-8") and b"\x00" in start:
         raise InputError(
-            f"{name}, line 1: this is not a text file in utf-8; set `encoding: utf-16` if it is "
-            "one of that, or replace the file."
+            f"{name}, line 1: this is not a text file in utf-8; save it so, or set `encoding: "
+            "utf-16` if it is that, where the entry has such a key."
         )
     # A byte order mark, which spreadsheets write, is no part of the first name.
     return encoding if encoding not in (None, "utf-8") else "utf-8-sig"
@@ -182,8 +182,8 @@ def wrong_encoding(where: str, encoding: str) -> InputError:
     """Tell of bytes that are not of an encoding; `where` starts the error."""
     others = " or ".join(other for other in ENCODINGS if other != encoding)
     return InputError(
-        f"{where}: this is not a text file of separated values in {encoding}; set `encoding` "
-        f"({others}) if it is one, or replace the file."
+        f"{where}: this is not a text file in {encoding}; save it as utf-8, or set `encoding` "
+        f"({others}) if it is that, where the entry has such a key."
     )
 
 

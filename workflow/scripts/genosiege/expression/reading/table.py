@@ -50,7 +50,7 @@ def describe(entry: Entry, matrix: Path, samples: Path | None, name: str) -> Des
     for position, (number, line) in enumerate(numbered(matrix, columns.encoding)):
         cells = _cells(matrix, number, line, columns)
         if not position:
-            _check_numeric(matrix, cells, columns)
+            _check_numeric(matrix, number, cells, columns)
         known = {
             what: decoded(cells[place], matrix, number).strip() for what, place in places.items()
         }
@@ -151,16 +151,18 @@ def _cells(path: Path, number: int, line: bytes, columns: _Columns) -> list[byte
     return cells
 
 
-def _check_numeric(path: Path, cells: list[bytes], columns: _Columns) -> None:
-    texts = [
-        columns.names[place] for place in columns.genes if table_blocks.number(cells[place]) is None
-    ]
-    if texts:
-        some = ", ".join(map(shown, texts[:5])) + (", …" if len(texts) > 5 else "")
-        raise InputError(
-            f"{path}, line 2: {some}: not a column of numbers; name it in the entry as id, "
-            "donor, site, study or under drop."
-        )
+def _check_numeric(path: Path, number: int, cells: list[bytes], columns: _Columns) -> None:
+    wrong = [place for place in columns.genes if table_blocks.number(cells[place]) is None]
+    if not wrong:
+        return
+    first, names = wrong[0], [shown(columns.names[place]) for place in wrong[:5]]
+    where = f"{path}, line {number}"
+    if table_blocks.has_decimal_comma(cells[first]):
+        raise table_blocks.not_a_number(f"{where}, gene {names[0]}", cells[first])
+    raise InputError(
+        f"{where}: {', '.join(names)}{', …' if len(wrong) > 5 else ''}: not a column of numbers; "
+        "name it in the entry as id, donor, site, study or under drop."
+    )
 
 
 def _blocks(
