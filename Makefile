@@ -94,6 +94,7 @@ bench: $(STAMP)  ## speed, each figure beside its limit on the same machine in t
 	python tests/bench/demo_times.py
 	python tests/bench/leakage_groups.py promoters variants
 	python tests/bench/toil_reading.py 20000 2000
+	python tests/bench/reading_rows.py
 	python tests/bench/detectors.py
 	python tests/bench/shards.py --sequences 48 --repeats 1
 	@python tests/bench/table.py

@@ -41,7 +41,11 @@ HEADER = "name,label,A,B\n"
 DATASETS: dict[str, tuple[str, str, str]] = {
     "index": (",name,label,A\n0,s,0,1\n", "line 1, column 1", 'drop: ["Unnamed: 0"]'),
     "labelled": (f"{HEADER}s,0,1,2\nt,1,1,x\n".replace("B", "class"), "line 1, column 4", "drop"),
-    "empty_cell": (f"{HEADER}s,0,1,2\nt,1,,3\n", "line 3, gene 'A'", "there is no value"),
+    "empty_cell": (
+        HEADER + "".join(f"s{n},{n % 2},{n if n != 1 else ''},2\n" for n in range(20)),
+        "line 3, gene 'A'",
+        "there is no value",
+    ),
     "words": (f"{HEADER}s,well,1,2\nt,ill,2,3\n", "line 2", "label: {negative: ['ill'], positive"),
 }
 
