@@ -419,7 +419,7 @@ def test_three_class_folders_are_labels_in_alphabetical_order(tmp_path, target):
         ),
         (
             lambda f: (f / "test" / "positive").rename(f / "test" / "silencer"),
-            'cohn, class "positive": train has this class and test has not;',
+            "cohn, class 'positive': train has this class and test has not;",
         ),
         (
             lambda f: [file.unlink() for file in sorted((f / "train/negative").iterdir())[1:]],

@@ -79,7 +79,7 @@ def test_a_file_for_each_class_names_the_label(tmp_path, plain, path):
 def test_a_wrong_row_is_named_by_the_users_own_file_and_line(tmp_path):
     (tmp_path / "test.fa").write_text(fasta([*ROWS[:3], ("TTTTZ", "1")]))
     message = refusal(read, tmp_path / "{split}.fa")
-    assert message.startswith(f'{tmp_path / "test.fa"}, line 13, character "Z" at position 5 ')
+    assert message.startswith(f"{tmp_path / 'test.fa'}, line 13, character 'Z' at position 5 ")
 
     (tmp_path / "test.fa").write_text(fasta(ROWS, WORDS))
     message = refusal(read, tmp_path / "{split}.fa")

@@ -45,10 +45,10 @@ def splits(csv):
         ("sequence,label\nACGT,-1\n", ["line 2", "label '-1'"]),
         ("sequence,label\nACGT,1.0\n", ["line 2", "label '1.0'"]),
         ("sequence,label\nACGT,\n", ["line 2", "label ''", "there is no value"]),
-        ("sequence,label\nACGT,0\nACZT,1\n", ["line 3", 'character "Z" at position 3']),
-        ("sequence,label\nAC-T,1\n", ["line 2", 'character "-"', "no nucleotide"]),
-        ("sequence,label\nACéT,1\n", ["line 2", 'character "É"']),
-        ("sequence,label\nACRT,1\n", ["line 2", 'character "R"', "ambiguous: to_N"]),
+        ("sequence,label\nACGT,0\nACZT,1\n", ["line 3", "character 'Z' at position 3"]),
+        ("sequence,label\nAC-T,1\n", ["line 2", "character '-'", "no nucleotide"]),
+        ("sequence,label\nACéT,1\n", ["line 2", "character 'É'"]),
+        ("sequence,label\nACRT,1\n", ["line 2", "character 'R'", "ambiguous: to_N"]),
         ("sequence,label\nACGT,0\n,1\n", ["line 3", "sequence ''", "there is no value"]),
         ("sequence,label\n  ,1\n", ["line 2", "sequence '  '", "there is no value"]),
         ("sequence,label\nACGT\n", ["line 2", "'ACGT'", "1 fields"]),
@@ -96,7 +96,7 @@ def test_ambiguity_codes_become_n_on_request_and_foreign_characters_never(csv):
 
     assert split.table["sequence"].tolist() == ["NCGNN"]
     assert split.ambiguous_characters == {"N": 1, "R": 1, "Y": 1}
-    assert 'character "Z"' in refusal(
+    assert "character 'Z'" in refusal(
         gue.read, csv("sequence,label\nRZ,0\n"), how=gue.Reading("to_N")
     )
 

@@ -41,6 +41,8 @@ FORMS: dict[str, tuple[bytes, dict[str, object]]] = {
     "bgzip": (bgzip(PLAIN), {}),
     "byte order mark": (PLAIN.encode("utf-8-sig"), {}),
     "UTF-16 with its mark": (PLAIN.encode("utf-16"), {}),
+    "UTF-16 by its name": (PLAIN.encode("utf-16-be"), {"encoding": "utf-16"}),
+    "UTF-16 of the other order": (PLAIN.encode("utf-16-le"), {"encoding": "utf-16"}),
     "Latin-1": (PLAIN.replace("label\n", "label,ort\n").replace("\n", ",Zürich\n")
                 .replace("label,ort,Zürich", "label,ort").encode("latin-1"),
                 {"encoding": "latin-1"}),
@@ -96,6 +98,8 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "cut gzip": (gzip.compress(PLAIN.encode() * 99)[:60], ["cut short or damaged"]),
     "Latin-1 without its name": ("sequence,label\nACGT,0\nACGT,é\n".encode("latin-1"),
                                  ["line 3: this is not a text file", "latin-1"]),
+    "UTF-16 without its name": (PLAIN.encode("utf-16-le"), ["line 1", "set `encoding: utf-16`"]),
+    "a control character": (b"sequence,label\nAC\x1bGT,0\n", [r"character '\x1b' at position 3"]),
     "a column twice": (b"sequence,label,label\nACGT,0,1\n",
                        ["line 1, columns 2 and 3: the column 'label' stands twice; rename"]),
     "another column twice": (b"sequence,x,label,x\nACGT,0,1,0\n", ["columns 2 and 4", "'x'"]),
@@ -110,7 +114,7 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
                ["line 2, label '0.0'", "set labels: {'0.0': 0, '1.0': 1}."]),
     "labels from 1": (b"sequence,label\nACGT,1\nACGT,2\n",
                       ["line 3, label '2'", "count from 1", "set labels: {'1': 0, '2': 1}."]),
-    "RNA": (b"sequence,label\nACGU,1\n", ["line 2", 'character "U"', "set rna: to_dna"]),
+    "RNA": (b"sequence,label\nACGU,1\n", ["line 2", "character 'U'", "set rna: to_dna"]),
     "long text": (b"sequence,label\nACGT," + b"x" * 500 + b"\n", ["label 'xxx", "x…': labels"]),
     "a line end in a label": (b'sequence,label\nACGT,"a\nb"\n', [r"label 'a\nb'"]),
 }  # fmt: skip

@@ -24,7 +24,7 @@ TABLES: dict[str, tuple[str, str, str]] = {
     "label out of range": ("sequence,label\nACGT,2\n", "line 2, label '2'", "0 to 1"),
     "no nucleotide": (
         "sequence,label\nACGT,0\nACZT,1\n",
-        'line 3, character "Z" at position 3',
+        "line 3, character 'Z' at position 3",
         "no nucleotide",
     ),
     "sequence of length 0": ("sequence,label\nACGT,0\n,1\n", "line 3, sequence ''", "no value"),

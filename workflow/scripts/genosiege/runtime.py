@@ -77,8 +77,10 @@ def script(log: str) -> Iterator[None]:
             slurm_jobs.requeue_if_preempted()
             raise
         except InputError as error:
+            # A path may have line ends.
+            line = " ".join(str(error).splitlines())
             for reader in (handle, terminal):
-                reader.write(f"Error: {error}\n")
+                reader.write(f"Error: {line}\n")
                 reader.flush()
             raise SystemExit(1) from None
         except Exception:

@@ -12,6 +12,7 @@ import numpy as np
 
 from genosiege import runtime
 from genosiege.data.sampling import stratified_rows
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 
 DEV_SHARE = 0.1
@@ -93,7 +94,7 @@ def _different(folder: Path) -> InputError:
     name = min(train ^ test)
     there, absent = ("train", "test") if name in train else ("test", "train")
     return InputError(
-        f'{folder}, class "{name}": {there} has this class and {absent} has not; make the '
+        f"{folder}, class {shown(name)}: {there} has this class and {absent} has not; make the "
         "folders of both alike."
     )
 

@@ -239,7 +239,10 @@ def _read_rows(
     if how.layout == "fasta":
         places = [row[2] for row in found.rows]
     elif "file" in found.columns:
-        places = [f"{place} ({row[2]})" for place, row in zip(places, found.rows, strict=True)]
+        places = [
+            f"{place} ({tables.shown(row[2])})"
+            for place, row in zip(places, found.rows, strict=True)
+        ]
     rows = [row[:2] for row in found.rows]
     for place, row in zip(places, rows, strict=True):
         for column, value in zip(COLUMNS, row, strict=True):
@@ -328,5 +331,6 @@ def _refuse(
     else:
         what = "this is no nucleotide (A, C, G, T or N); correct the row."
     raise InputError(
-        f'{places[row]}, character "{character}" at position {position + 1} of the sequence: {what}'
+        f"{places[row]}, character {tables.shown(character)} at position {position + 1} of the "
+        f"sequence: {what}"
     )
