@@ -189,6 +189,16 @@ def test_what_is_no_table_is_refused_with_file_line_and_cure(tmp_path, wrong):
     assert len(message) < len(str(path)) + 300
 
 
+@pytest.mark.parametrize("word", ["NA", "nULL", "#N/A", " n/a ", '""', "-nan"])
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_a_missing_value_is_named_by_its_line_whatever_the_blocks(tmp_path, word, end, monkeypatch):
+    (tmp_path / "table.csv").write_bytes(PLAIN.replace("2.25", word).replace("\n", end).encode())
+    for block in range(3, 9):
+        monkeypatch.setattr(table_blocks, "BLOCK", block)
+
+        assert "line 3, gene 'A': there is no" in refusal(read, ENTRY, tmp_path / "table.csv")
+
+
 def test_yes_that_yaml_made_a_boolean_is_told_to_be_quoted(tmp_path):
     (tmp_path / "table.csv").write_text(PLAIN.replace(",0,", ",no,").replace(",1,", ",yes,"))
     entry = {**ENTRY, "label": {"negative": [False], "positive": [True]}}
@@ -218,7 +228,7 @@ def test_a_gene_that_is_constant_within_each_class_is_on_the_card(tmp_path, fram
     assert prepared(tmp_path, frame) == []
     assert not caplog.records
     # One of them is constant in one class only, one in both and the same.
-    told = frame.assign(D=[3.5, 2] * 15, E=[1, *frame["B"][1:]], F=1.25)
+    told = frame.assign(D=[3.5, 2] * 15, E=frame["B"].where(frame["label"] == 0, 3), F=1.25)
 
     [warning] = prepared(tmp_path, told)
 
@@ -255,6 +265,8 @@ def test_negative_values_beside_a_raw_part_name_it(tmp_path, kind):
     [warning] = read(toy.H5AD, path)[1].warnings
     assert "set use_raw: true" in warning
     assert read({**toy.H5AD, "values": "counts", "use_raw": True}, path)[1].warnings == ()
+    positive = toy.annotated(tmp_path, abs(matrix), obs, "ABCD", raw=other)
+    assert read(toy.H5AD, positive)[1].warnings == ()
     bare = toy.annotated(tmp_path, matrix, obs, "ABCD")
     assert "set values: log" in refusal(read, {**toy.H5AD, "values": "counts"}, bare)
     assert read(toy.H5AD, bare)[1].warnings == ()

@@ -76,6 +76,16 @@ def test_a_file_for_each_class_names_the_label(tmp_path, plain, path):
     assert len(download.local_inputs(source, "test")) == 2
 
 
+def test_a_class_that_stands_twice_in_a_path_is_one(tmp_path):
+    for folder, file in [("other", "other"), ("promoter", "promoter"), ("other", "promoter")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{file}_test.fa").write_text(">a\nACGT\n>b\nACGT\n")
+
+    found = read(tmp_path / "{class}/{class}_{split}.fa", LABELS)
+
+    assert found["label"].tolist() == [0, 0, 1, 1]
+
+
 def test_a_wrong_row_is_named_by_the_users_own_file_and_line(tmp_path):
     (tmp_path / "test.fa").write_text(fasta([*ROWS[:3], ("TTTTZ", "1")]))
     message = refusal(read, tmp_path / "{split}.fa")
