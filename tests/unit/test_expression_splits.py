@@ -154,7 +154,7 @@ def test_too_few_groups_of_a_class_are_named():
     donors = np.array(["anna", "berta", "c", "d", "e", "f"])
     message = refusal(divide, labels, donors, Splitting(split="donor"), 0, "datasets/mine")
     assert message.startswith("datasets/mine, split donor: label 0 ")
-    assert "2 donors only (anna, berta)" in message
+    assert "2 donors only ('anna', 'berta')" in message
 
 
 def test_donors_that_are_missing_are_refused():

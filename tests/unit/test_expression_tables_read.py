@@ -125,6 +125,18 @@ def test_where_two_separators_fit_it_asks(tmp_path):
     np.testing.assert_array_equal(found.values, [[1], [3]])
 
 
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_an_index_before_the_genes_is_refused(tmp_path, name):
+    lines = [f"{name},{GENES[0]}", *(f"{at},{line}" for at, line in enumerate(GENES[1:]))]
+    path = toy.text(tmp_path / "matrix.csv", lines)
+    (tmp_path / "samples").write_text(SAMPLES)
+    entry = {"format": "csv", "orientation": "genes"}
+
+    message = refusal(reading.describe, entry, path, tmp_path / "samples")
+
+    assert "line 1, column 1: this column has no name, as an index that pandas wrote" in message
+
+
 # What is refused.
 
 

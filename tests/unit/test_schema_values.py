@@ -87,7 +87,7 @@ def test_a_whole_number_with_a_point_is_refused_wherever_half_of_one_is():
         (
             {"constraints": {"stop_codons": {"table": True}}},
             "config, constraints/stop_codons/table, true: this has to be a whole number; correct "
-            "it (YAML reads a bare yes, no, on or off so; if that is meant, write ",
+            "it (YAML reads a bare yes, no, on or off so; if a text is meant, write ",
         ),
         (
             {"run": {"name": "main\n"}},

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import files
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def write(samples: Samples, groups: Sequence[str], path: str | os.PathLike[str])
 
     clashes = sorted(set(COLUMNS) & set(samples.genes))
     if clashes:
-        raise InputError(f"gene {clashes[0]}: this name is taken; rename the column of the data.")
+        raise InputError(
+            f"gene {shown(clashes[0])}: this name is taken; rename the column of the data."
+        )
     columns = {
         "id": pyarrow.array(samples.ids.tolist(), pyarrow.string()),
         "label": pyarrow.array(samples.labels),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genosiege import runtime
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 
 SPLITS = ("train", "dev", "test")
@@ -238,8 +239,9 @@ def _by_group(
         if len(having) < len(SPLITS):
             raise InputError(
                 f"{name}, split {options.split}: label {label} has samples of {len(having)} "
-                f"{options.split}{'s' * (len(having) != 1)} only ({', '.join(having)}); three "
-                "splits need three, so give more or take split: random."
+                f"{options.split}{'s' * (len(having) != 1)} only "
+                f"({', '.join(map(shown, having))}); three splits need three, so give more or take "
+                "split: random."
             )
     wanted = np.outer(options.fractions, counts.sum(axis=0))
     tried = [

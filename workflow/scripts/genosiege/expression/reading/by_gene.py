@@ -62,11 +62,18 @@ def header(path: Path, form: Form = PLAIN) -> Header:
         raise InputError(
             f"{path}, line 2: there is no gene below the header; supply the file anew."
         )
-    n_fields = len(table_blocks.cells(row, sep))
-    unnamed = n_fields == len(names) + 1
+    fields = table_blocks.cells(row, sep)
+    unnamed = len(fields) == len(names) + 1
     samples = names if unnamed else names[1:]
-    if n_fields != len(samples) + 1:
-        raise ragged(path, 2, n_fields, len(samples) + 1)
+    if len(fields) != len(samples) + 1:
+        raise ragged(path, 2, len(fields), len(samples) + 1)
+    # Else genes were called 0, 1 and so on, and their names taken for a sample.
+    counted = fields[0] == b"0" and table_blocks.number(fields[1]) is None
+    if counted and names[0] in ("", "Unnamed: 0"):
+        raise InputError(
+            f"{path}, line 1, column 1: this column has no name, as an index that pandas wrote; "
+            "save the table without it."
+        )
     _check_samples(path, samples)
     return Header(sep, samples, unnamed)
 
