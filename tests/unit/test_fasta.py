@@ -128,3 +128,16 @@ def test_files_that_are_missing_or_too_short_are_refused(tmp_path):
     (tmp_path / "test.fa").write_text(fasta(ROWS[:3]))
     with pytest.raises(InputError, match="the file has 3 rows, 4 are expected"):
         read(tmp_path / "{split}.fa")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_rows_of_a_table_are_counted_whatever_ends_them(tmp_path, end, encoding):
+    text = end.join(["sequence,label", "", "ACGT,0", "ACGT,1", "  ", "ACGT,0"])
+    (tmp_path / "test.csv").write_bytes(gzip.compress(text.encode(encoding)))
+    source = {"kind": "path", "path": str(tmp_path / "{split}.csv")}
+
+    download.fetch(source, "test", tmp_path / "fetched", rows=3)
+
+    with pytest.raises(InputError, match="the file has 3 rows, 5 are expected"):
+        download.fetch(source, "test", tmp_path / "fetched", rows=5)
