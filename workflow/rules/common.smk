@@ -183,7 +183,7 @@ def attack_options(wildcards):
 
 
 def named(paths):
-    """Name files of a user as a rule can: by a link where Snakemake would take a part of the name.
+    """Name a user's files for Snakemake: by a link where it would take a part of the name.
 
     Braces are wildcards to it and angle brackets its own variables, and there is no escape. Jobs
     open the file itself; the link tells when it has changed.
