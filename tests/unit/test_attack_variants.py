@@ -100,6 +100,16 @@ def test_tables_are_separated_by_any_mark(tmp_path, name, separator):
     assert edits_in(str(tmp_path / name)) == [{2: "A"}, {3: "C"}, {3: "G"}]
 
 
+def test_a_list_is_written_as_its_entry_says(tmp_path):
+    lines = [["id", "position", "ref", "alt", "Quelle;id"], [ID, "2", "G", "A", "Zürich"]]
+    path = tmp_path / "v.csv"
+    path.write_bytes("\n".join(",".join(line) for line in lines).encode("latin-1"))
+    options = Options(str(path), separator="comma", encoding="latin-1")
+
+    assert [variant.edits for variant in options.variants()[ID]] == [{2: "A"}]
+    assert "line 2: this is not a text file in utf-8" in refusal(Options(str(path)).variants)
+
+
 def test_a_file_is_read_once(listed, monkeypatch):
     path = listed((2, "G", "A"))
     first = known_variants.read(path)

@@ -34,11 +34,16 @@ def plain(tmp_path: Path) -> pd.DataFrame:
     return gue.read(path).table
 
 
-def read(path: Path, labels: dict[str, int] | None = None, **source: object) -> pd.DataFrame:
+def read(
+    path: Path,
+    labels: dict[str, int] | None = None,
+    encoding: str | None = None,
+    **source: object,
+) -> pd.DataFrame:
     """Fetch the test split of a local task, and read it."""
     made = path.parent / "fetched.csv"
     entry = {"kind": "path", "layout": "fasta", "path": str(path), **source}
-    download.fetch(entry, "test", made, rows=len(ROWS))
+    download.fetch(entry, "test", made, rows=len(ROWS), encoding=encoding)
     return gue.read(made, how=Reading(layout="fasta", labels=labels)).table
 
 
@@ -49,6 +54,18 @@ def test_records_with_their_labels_are_the_rows_of_the_table(tmp_path, plain, fo
     (tmp_path / "test.fa").write_bytes(content.lower() if form == "lower case" else content)
 
     pd.testing.assert_frame_equal(read(tmp_path / "{split}.fa"), plain)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_records_are_read_in_the_encoding_of_the_task(tmp_path, plain, packed):
+    text = fasta(ROWS, {"1": "Aktivität", "0": "keine"}, end="\r").encode("latin-1")
+    path = tmp_path / "test.fa"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    labels = {"Aktivität": 1, "keine": 0}
+
+    pd.testing.assert_frame_equal(read(tmp_path / "{split}.fa", labels, encoding="latin-1"), plain)
+    message = refusal(read, tmp_path / "{split}.fa", labels)
+    assert message.startswith(f"{path}, line 1: this is not a text file in utf-8")
 
 
 def test_labels_of_records_may_be_words(tmp_path, plain):

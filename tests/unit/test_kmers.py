@@ -126,7 +126,7 @@ def test_another_separator():
     tokens = KmerTokenizer(plain, 3, separator="-").encode(["ACGTA"])
 
     assert tokens.ids.tolist() == plain.encode(["ACG-CGT-GTA"]).ids.tolist()
-    with pytest.raises(InputError, match='separator " "'):
+    with pytest.raises(InputError, match="separator ' '"):
         KmerTokenizer(plain, 3, separator=" ")
 
 
@@ -138,12 +138,12 @@ def test_a_sequence_without_a_word_is_refused():
 def test_a_word_of_several_tokens_is_refused_by_name():
     bpe = BpeTokenizer.train(["ACGTACGT"] * 3, 40)
 
-    with pytest.raises(InputError, match="TTT is not one token"):
+    with pytest.raises(InputError, match="'TTT' is not one token"):
         KmerTokenizer(bpe, 3).encode(["TTT"])
 
 
 def test_another_letter_is_refused():
-    with pytest.raises(InputError, match='character "R"'):
+    with pytest.raises(InputError, match="character 'R'"):
         KmerTokenizer(of_words(kmers(3)), 3).encode(["ACGR"])
 
 

@@ -98,6 +98,8 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "cut gzip": (gzip.compress(PLAIN.encode() * 99)[:60], ["cut short or damaged"]),
     "Latin-1 without its name": ("sequence,label\nACGT,0\nACGT,é\n".encode("latin-1"),
                                  ["line 3: this is not a text file", "latin-1"]),
+    "Latin-1 whose lines end in CR": ("sequence,label\rACGT,0\rACGT,é\r".encode("latin-1"),
+                                      ["line 3: this is not a text file"]),
     "UTF-16 without its name": (PLAIN.encode("utf-16-le"), ["line 1", "set `encoding: utf-16`"]),
     "a control character": (b"sequence,label\nAC\x1bGT,0\n", [r"character '\x1b' at position 3"]),
     "a column twice": (b"sequence,label,label\nACGT,0,1\n",

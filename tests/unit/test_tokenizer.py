@@ -82,7 +82,7 @@ def test_characters_become_their_places_in_acgtn():
 def test_other_characters_are_refused_by_name(sequences):
     wrong = next(c for c in "".join(sequences) if c not in "ACGTN")
 
-    with pytest.raises(InputError, match=f'"{wrong}"'):
+    with pytest.raises(InputError, match=f"{wrong!r}"):
         CharacterTokenizer().encode(sequences)
 
 

@@ -283,6 +283,12 @@ def reading_options(wildcards):
     return {name: task[name] for name in names} | {"layout": layout}
 
 
+def fasta_encoding(wildcards):
+    """Give how FASTA is written, of which a table is made as it is fetched; else None."""
+    task = config["tasks"][wildcards.task]
+    return task["encoding"] if task["source"].get("layout") == "fasta" else None
+
+
 def local_encoder(wildcards):
     """List what a local folder has of an encoder's files; see `local_table`."""
     source = config["encoders"][wildcards.encoder]["source"]

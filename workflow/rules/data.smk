@@ -24,6 +24,7 @@ rule download_task:
     params:
         source=setting("tasks/{task}/source"),
         rows=setting("tasks/{task}/rows/{split}", None),
+        encoding=fasta_encoding,
     script:
         "../scripts/download_task.py"
 

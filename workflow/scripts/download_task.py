@@ -9,4 +9,5 @@ with runtime.script(snakemake.log[0]):
         snakemake.wildcards.split,
         snakemake.output.table,
         rows=snakemake.params.rows,
+        encoding=snakemake.params.encoding,
     )

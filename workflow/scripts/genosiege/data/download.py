@@ -56,7 +56,11 @@ ENCODER_FILES = (*WEIGHTS, CONFIG, *TOKENIZER_FILES)
 
 
 def fetch(
-    source: Source, name: str, target: str | os.PathLike[str], rows: int | None = None
+    source: Source,
+    name: str,
+    target: str | os.PathLike[str],
+    rows: int | None = None,
+    encoding: str | None = None,
 ) -> None:
     """Fetch one file of a source.
 
@@ -70,6 +74,8 @@ def fetch(
         The file to be made.
     rows : int or None
         Rows the CSV file must have below its header.
+    encoding : str or None
+        How FASTA is written, see `tables.Form`; other files are taken as they are.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def fetch(
             importlib.import_module(CLASS_FOLDERS).write(source["path"], name, temporary)
         elif kind == "path" and fasta:
             where = _filled(source["path"], name)
-            importlib.import_module(FASTA).write(source["path"], name, temporary)
+            importlib.import_module(FASTA).write(source["path"], name, temporary, encoding)
         elif kind == "path":
             where = _filled(source["path"], name)
             _copy(Path(where), temporary)
@@ -117,7 +123,7 @@ def fetch(
         _check(source, name, where, temporary)
         if fasta and kind != "path":
             with files.whole(temporary) as table:
-                importlib.import_module(FASTA).convert(temporary, where, table)
+                importlib.import_module(FASTA).convert(temporary, where, table, encoding)
         if rows is not None:
             _check_rows(where, temporary, rows)
     log.info("%s: fetched from %s", target, where)

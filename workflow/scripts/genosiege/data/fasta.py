@@ -2,11 +2,12 @@
 
 A record is a line that begins with `>` and the lines of its sequence. Its label is what stands
 behind the last `|` of the first line; or, where the path has `{class}`, what stands there in the
-file's path. Files are UTF-8, plain or gzip. Empty lines are skipped.
+file's path. Files are plain or gzip. Empty lines are skipped.
 """
 
 import csv
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -49,7 +50,9 @@ def class_files(path: str, split: str) -> list[tuple[str, str]]:
     return [(found, match["name"]) for found, match in matches if match and Path(found).is_file()]
 
 
-def write(path: str, split: str, target: str | os.PathLike[str]) -> None:
+def write(
+    path: str, split: str, target: str | os.PathLike[str], encoding: str | None = None
+) -> None:
     """Write a split as CSV with the columns sequence, label and file.
 
     Parameters
@@ -60,6 +63,8 @@ def write(path: str, split: str, target: str | os.PathLike[str]) -> None:
         `train`, `dev` or `test`.
     target : path-like
         The file to be made; `file` is the file and line that a row comes from.
+    encoding : str or None
+        See `tables.Form`.
 
     Raises
     ------
@@ -73,12 +78,18 @@ def write(path: str, split: str, target: str | os.PathLike[str]) -> None:
             f"{path.replace('{split}', split)}: there is no such file; supply it or correct the "
             "path."
         )
-    _write((record for file, label in files for record in records(file, file, label)), target)
+    found = (records(file, file, label, encoding) for file, label in files)
+    _write(itertools.chain.from_iterable(found), target)
 
 
-def convert(path: str | os.PathLike[str], name: str, target: str | os.PathLike[str]) -> None:
+def convert(
+    path: str | os.PathLike[str],
+    name: str,
+    target: str | os.PathLike[str],
+    encoding: str | None = None,
+) -> None:
     """Write one file, called `name` in errors, as `write` does."""
-    _write(records(path, name), target)
+    _write(records(path, name, encoding=encoding), target)
 
 
 def _write(found: Iterable[Record], target: str | os.PathLike[str]) -> None:
@@ -88,7 +99,9 @@ def _write(found: Iterable[Record], target: str | os.PathLike[str]) -> None:
         writer.writerows(found)
 
 
-def records(path: str | os.PathLike[str], name: str, label: str = "") -> Iterator[Record]:
+def records(
+    path: str | os.PathLike[str], name: str, label: str = "", encoding: str | None = None
+) -> Iterator[Record]:
     """Give the records of a file; `label` is that of all, "" where their first lines name it.
 
     Raises
@@ -97,7 +110,7 @@ def records(path: str | os.PathLike[str], name: str, label: str = "") -> Iterato
         See `write`.
     """
     header, place, parts = "", "", list[str]()
-    with tables.text(path, name) as handle:
+    with tables.text(path, name, encoding) as handle:
         for number, line in enumerate(map(str.strip, handle), 1):
             if line.startswith(">"):
                 if header:

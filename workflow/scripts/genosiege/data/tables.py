@@ -220,10 +220,10 @@ def _first_wrong(path: str | os.PathLike[str], name: str, codec: str) -> str:
     """Name the first line that is no UTF-8, where it should be."""
     if codec == "utf-8-sig":
         with opened(path, name) as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    line.decode()
-                except UnicodeDecodeError:
+            # Of what is no UTF-8, this makes surrogates, which no text in UTF-8 has.
+            lines = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline=None)
+            for number, line in enumerate(lines, 1):
+                if any("\udc80" <= letter <= "\udcff" for letter in line):
                     return f"{name}, line {number}"
     return name
 

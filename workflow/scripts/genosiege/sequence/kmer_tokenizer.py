@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 from genosiege.sequence.tokenizer import BASES, Spans, Tokenizer, Tokens
 
@@ -168,7 +169,7 @@ class KmerTokenizer:
         apart = [*self._before.tolist(), *(one for _, one in known), *self._after.tolist()]
         if together.tolist() != apart:
             raise InputError(
-                f'tokens, separator "{separator}": the tokenizer reads k-mers otherwise where '
+                f"tokens, separator {shown(separator)}: the tokenizer reads k-mers otherwise where "
                 "they stand together; give the separator that the model was trained with."
             )
 
@@ -227,7 +228,7 @@ class KmerTokenizer:
         if (codes < 0).any():
             character = text[int(np.argmax(codes < 0))]
             raise InputError(
-                f'character "{character}" in a sequence: only {LETTERS} can be encoded; '
+                f"character {shown(character)} in a sequence: only {LETTERS} can be encoded; "
                 "prepare the task again."
             )
         ids = np.empty(len(starts), dtype=np.int32)
@@ -240,8 +241,8 @@ class KmerTokenizer:
         if (ids == _NO_TOKEN).any():
             at = int(np.argmax(ids == _NO_TOKEN))
             raise InputError(
-                f"{text[starts[at] : starts[at] + size[at]]} is not one token of the vocabulary; "
-                "use a model of such k-mers, or other tokens."
+                f"{shown(text[starts[at] : starts[at] + size[at]])} is not one token of the "
+                "vocabulary; use a model of such k-mers, or other tokens."
             )
         return ids
 

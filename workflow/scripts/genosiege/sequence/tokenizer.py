@@ -17,6 +17,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from genosiege import files
+from genosiege.data.tables import shown
 from genosiege.errors import InputError
 
 SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
@@ -298,8 +299,8 @@ class CharacterTokenizer:
         if (ids < 0).any():
             character = text[int(np.argmax(ids < 0))]
             raise InputError(
-                f'character "{character}" in a sequence: only {self._alphabet} can be encoded; '
-                "prepare the task again."
+                f"character {shown(character)} in a sequence: only {self._alphabet} can be "
+                "encoded; prepare the task again."
             )
         offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
         np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genosiege.data import tables
-from genosiege.data.tables import shown
+from genosiege.data.tables import Form, shown
 from genosiege.errors import InputError
 from genosiege.sequence.constraints import BASES
 
@@ -85,7 +85,7 @@ class _Entry(NamedTuple):
 
 
 @functools.cache
-def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
+def read(path: str, form: Form = tables.PLAIN) -> Mapping[str, tuple[Variant, ...]]:
     """Read a list of variants.
 
     Parameters
@@ -96,6 +96,8 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
         0, as in all tables of this project), ref and alt. Either may be compressed (`.gz`).
         Several alternatives are separated by commas. The header line of a VCF may be missing, and
         of its lines everything behind ALT; an ALT of `.` says that there is no variant.
+    form : Form
+        How it is written; a VCF has tabs.
 
     Returns
     -------
@@ -115,7 +117,7 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
         raise InputError(
             f"{path}: give variants as .vcf or as a table ({', '.join(_TABLES)}), plain or .gz."
         )
-    entries = _vcf_entries(path) if kind == ".vcf" else _table_entries(path)
+    entries = _vcf_entries(path, form) if kind == ".vcf" else _table_entries(path, form)
     found: dict[str, dict[Variant, None]] = {}
     for entry in entries:
         for allele in entry.alt.split(","):
@@ -129,8 +131,8 @@ def read(path: str) -> Mapping[str, tuple[Variant, ...]]:
     return {identity: tuple(sorted(variants)) for identity, variants in found.items()}
 
 
-def _vcf_entries(path: str) -> Iterator[_Entry]:
-    with tables.text(path, path) as lines:
+def _vcf_entries(path: str, form: Form) -> Iterator[_Entry]:
+    with tables.text(path, path, form.encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if line.startswith("#") or not line.strip():
                 continue
@@ -145,8 +147,8 @@ def _vcf_entries(path: str) -> Iterator[_Entry]:
                 yield _Entry(chrom, _whole(position, 1, place) - 1, ref, alt, place)
 
 
-def _table_entries(path: str) -> Iterator[_Entry]:
-    table = tables.read(path, path, _TABLE_COLUMNS)
+def _table_entries(path: str, form: Form) -> Iterator[_Entry]:
+    table = tables.read(path, path, _TABLE_COLUMNS, form=form)
     for line, row in zip(table.lines, table.rows, strict=True):
         identity, position, ref, alt = map(str.strip, row)
         place = f"{path}, line {line}"

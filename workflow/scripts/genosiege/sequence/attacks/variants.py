@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genosiege.data.tables import Form
 from genosiege.errors import InputError
 from genosiege.sequence.answers import Answers
 from genosiege.sequence.attacks import Edits, Found, Steps, Target, check_sizes, known_variants
@@ -32,16 +33,24 @@ class Options:
         Most substitutions; a variant of several bases counts as several.
     query_budget : int
         Most different sequences that the model is asked about.
+    separator, encoding : str or None
+        How the list is written, see `data.tables.Form`.
     """
 
     path: str
     max_edits: int = 10
     query_budget: int = 10_000
+    separator: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         check_sizes("variants", self)
         if not self.path:
             raise InputError("attack variants, path: it is empty; name a VCF or a table.")
+
+    def variants(self) -> Mapping[str, tuple[Variant, ...]]:
+        """Read the list."""
+        return known_variants.read(self.path, Form(self.separator, self.encoding))
 
 
 def check(sequences: Mapping[str, str], options: Options) -> None:
@@ -59,7 +68,7 @@ def check(sequences: Mapping[str, str], options: Options) -> None:
     InputError
         If a variant does not fit its sequence.
     """
-    known = known_variants.read(options.path)
+    known = options.variants()
     for identity, sequence in sequences.items():
         for variant in known.get(identity, ()):
             variant.check(sequence)
@@ -103,7 +112,7 @@ def search(target: Target, options: Options, rng: np.random.Generator) -> Steps:
     variant is added to the set of lowest margin. Variants whose positions overlap never come
     together, and a variant is taken or left as a whole, also in pruning.
     """
-    variants = known_variants.read(options.path).get(target.identity, ())
+    variants = options.variants().get(target.identity, ())
     for variant in variants:
         variant.check(target.sequence)
     walk = _Walk(target, variants, options.max_edits)
