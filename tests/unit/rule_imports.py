@@ -14,7 +14,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import NamedTuple
 
-from genosiege import workflow_code
+from genosiege import code_digest, workflow_code
 from genosiege.kinds import detectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,14 +116,14 @@ def files_of(
 ) -> list[Path]:
     """List a script's files, with every module that one of them imports by name."""
     files: list[Path] = []
-    more = workflow_code.closure([script], root)
+    more = code_digest.closure([script], root)
     while files != more:
         files = more
         names = {name for file in files for part in parts(file, root) for name in part.imports}
         names.update(*(registries.get(str(file.relative_to(root)), ()) for file in files))
-        ours = [name for name in names if name.split(".")[0] == workflow_code.PACKAGE]
-        found = filter(None, (workflow_code.module_file(name, root) for name in ours))
-        more = workflow_code.closure([*files, *found], root)
+        ours = [name for name in names if name.split(".")[0] == code_digest.PACKAGE]
+        found = filter(None, (code_digest.module_file(name, root) for name in ours))
+        more = code_digest.closure([*files, *found], root)
     return files
 
 
@@ -141,7 +141,7 @@ def _import_names() -> Mapping[str, list[str]]:
 def package_of(module: str) -> str:
     """Name the package of a module; nothing for Python's own modules and the library's."""
     top = module.split(".")[0]
-    if top in sys.stdlib_module_names or top in (workflow_code.PACKAGE, UNKNOWN):
+    if top in sys.stdlib_module_names or top in (code_digest.PACKAGE, UNKNOWN):
         return ""
     return normal(_import_names().get(top, [top])[0])
 

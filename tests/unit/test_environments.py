@@ -13,7 +13,7 @@ from rattler import Channel, MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 from rule_imports import ROOT, SCRIPTS, UNKNOWN, Rule, normal
 
-from genosiege import workflow_code
+from genosiege import code_digest, workflow_code
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 RULES = rule_imports.rules()
@@ -202,7 +202,7 @@ def test_all_that_is_imported_by_a_name_from_a_table_is_known():
 
 def named_in_cards(module: str) -> Iterator[str]:
     """Give the packages whose versions a model's card tells: a class lists them as `packages`."""
-    tree = ast.parse(workflow_code.module_file(module, SCRIPTS).read_text())
+    tree = ast.parse(code_digest.module_file(module, SCRIPTS).read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "packages":
             yield from ast.literal_eval(node.value)

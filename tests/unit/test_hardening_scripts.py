@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from toy_rounds import PLACE, TERMS, random_defence
 
-from genosiege import files
+from genosiege import code_digest, files
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -30,7 +30,9 @@ TABLES = ("hardening", "hardening_seeds", "verdict", "defence_attacks", "publish
 
 def run_script(name: str, folder: Path, **given: Any) -> subprocess.CompletedProcess[str]:
     """Run a script as a process of its own, with what Snakemake would give it."""
-    told = json.dumps(given | {"log": [str(folder / "log")]})
+    code = {"code": code_digest.of_job(name, [], REPOSITORY / "workflow/scripts")}
+    params = {"params": given.get("params", {}) | code}
+    told = json.dumps(given | params | {"log": [str(folder / "log")]})
     command = [sys.executable, "-c", AS_SNAKEMAKE_DOES, f"{name}.py", told]
     scripts = REPOSITORY / "workflow" / "scripts"
     return subprocess.run(command, cwd=scripts, capture_output=True, text=True)

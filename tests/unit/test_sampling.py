@@ -1,12 +1,13 @@
 """What a setting asks of a split that the split has not: an error, or a warning and the rest."""
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from genosiege import runtime
+from genosiege import code_digest, runtime
 from genosiege.data import sampling
 from genosiege.errors import InputError
 
@@ -45,7 +46,8 @@ def test_more_samples_than_rows_are_warned_of(caplog, n, warned):
 def test_a_jobs_own_warnings_reach_the_terminal_and_its_log(tmp_path, capsys):
     log = tmp_path / "job.log"
 
-    with runtime.script(str(log)):
+    code = code_digest.of_job("draw_sample", [], runtime.SCRIPTS)
+    with runtime.script(SimpleNamespace(log=[str(log)], params=SimpleNamespace(code=code))):
         logging.getLogger("genosiege.data.sampling").warning("too few")
         logging.getLogger("genosiege.data.sampling").info("all is well")
         logging.getLogger("another.library").warning("deprecated")

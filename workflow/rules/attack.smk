@@ -8,7 +8,6 @@ rule draw_sample:
     input:
         split="<results>/data/{task}/{split}.parquet",
         apart=kept_apart,
-        code=code("draw_sample"),
     output:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
     log:
@@ -24,6 +23,7 @@ rule draw_sample:
         attack_samples=sample_size,
         setting=sample_setting,
         tss_index=tss_index,
+        code=code("draw_sample"),
     script:
         "../scripts/draw_sample.py"
 
@@ -36,7 +36,6 @@ rule attack_shard:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         motifs=MOTIFS,
         variants=variant_files,
-        code=code_with("attack_shard", encoder=True, attack=True),
     output:
         shard=f"{ATTACK}/shard{{shard}}.parquet",
     log:
@@ -61,6 +60,7 @@ rule attack_shard:
         compute=oracle_options(),
         n_shards=shards,
         shard_size=setting("compute/shard_size"),
+        code=code_with("attack_shard", encoder=True, attack=True),
     script:
         "../scripts/attack_shard.py"
 
@@ -73,7 +73,6 @@ rule rescore:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         shards=attack_shards,
         motifs=MOTIFS,
-        code=code_with("rescore", encoder=True, attack=True, truth=True),
     output:
         table=f"{ATTACK}.parquet",
     log:
@@ -94,5 +93,6 @@ rule rescore:
         tss_index=tss_index,
         attack_seeds=attack_seeds,
         batch_size=setting("compute/batch_size"),
+        code=code_with("rescore", encoder=True, attack=True, truth=True),
     script:
         "../scripts/rescore.py"

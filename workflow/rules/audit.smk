@@ -8,7 +8,6 @@ rule certify:
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/test.parquet",
         motifs=MOTIFS,
-        code=code_with("certify", encoder=True),
     output:
         table=f"{STAGE}/certify.parquet",
     log:
@@ -28,6 +27,7 @@ rule certify:
         constraints=setting("constraints"),
         tss_index=tss_index,
         compute=exact_oracle_options(),
+        code=code_with("certify", encoder=True),
     script:
         "../scripts/certify.py"
 
@@ -38,7 +38,6 @@ rule transfer:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         attacks=transferred_attacks,
-        code=code_with("transfer", encoder=True),
     output:
         table=f"{STAGE}/transfer/{{attack}}.parquet",
     log:
@@ -53,6 +52,7 @@ rule transfer:
     params:
         encoder=encoder_entry,
         batch_size=setting("compute/batch_size"),
+        code=code_with("transfer", encoder=True),
     script:
         "../scripts/transfer.py"
 
@@ -63,7 +63,6 @@ rule scan_examples:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         attacks=attacks_on_model,
-        code=code_with("scan_examples", encoder=True),
     output:
         scan=f"{STAGE}/mutagenesis.parquet",
         examples=f"{STAGE}/examples.parquet",
@@ -79,6 +78,7 @@ rule scan_examples:
     params:
         encoder=encoder_entry,
         compute=exact_oracle_options(),
+        code=code_with("scan_examples", encoder=True),
     script:
         "../scripts/scan_examples.py"
 
@@ -89,7 +89,6 @@ rule latent_attack:
         description=f"{STAGE}/model.json",
         encoder=encoder_files,
         sample=f"{SEQUENCE}/samples/test.parquet",
-        code=code_with("latent_attack", encoder=True),
     output:
         table=f"{STAGE}/latent/{{attack}}.parquet",
     log:
@@ -107,6 +106,7 @@ rule latent_attack:
         encoder=encoder_entry,
         attack=setting("attacks/{attack}"),
         batch_size=setting("compute/batch_size"),
+        code=code_with("latent_attack", encoder=True),
     script:
         "../scripts/latent_attack.py"
 
@@ -114,7 +114,6 @@ rule latent_attack:
 rule gather_latent:
     input:
         tables=latent_tables,
-        code=code("gather_latent"),
     output:
         table=f"{STAGE}/latent.parquet",
     log:
@@ -126,5 +125,7 @@ rule gather_latent:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code("gather_latent"),
     script:
         "../scripts/gather_latent.py"

@@ -7,7 +7,6 @@ rule train_encoder:
     input:
         train="<results>/data/{task}/train.parquet",
         dev="<results>/data/{task}/dev.parquet",
-        code=code("train_encoder"),
     output:
         weights=f"{SEQUENCE}/encoder.safetensors",
         architecture=f"{SEQUENCE}/encoder.json",
@@ -27,6 +26,7 @@ rule train_encoder:
     params:
         encoder=scratch_entry,
         n_classes=setting("tasks/{task}/n_classes"),
+        code=code("train_encoder"),
     script:
         "../scripts/train_encoder.py"
 
@@ -37,7 +37,6 @@ rule tokenize_task:
         train="<results>/data/{task}/train.parquet",
         dev="<results>/data/{task}/dev.parquet",
         test="<results>/data/{task}/test.parquet",
-        code=code_with("tokenize_task", encoder=True),
     output:
         train=f"{SEQUENCE}/tokens/train.safetensors",
         dev=f"{SEQUENCE}/tokens/dev.safetensors",
@@ -55,6 +54,7 @@ rule tokenize_task:
     params:
         encoder=encoder_entry,
         n_classes=setting("tasks/{task}/n_classes"),
+        code=code_with("tokenize_task", encoder=True),
     script:
         "../scripts/tokenize_task.py"
 
@@ -68,7 +68,6 @@ rule embed:
         train_table="<results>/data/{task}/train.parquet",
         dev_table="<results>/data/{task}/dev.parquet",
         test_table="<results>/data/{task}/test.parquet",
-        code=code_with("embed", encoder=True),
     output:
         train=f"{SEQUENCE}/embeddings/train.safetensors",
         dev=f"{SEQUENCE}/embeddings/dev.safetensors",
@@ -89,6 +88,7 @@ rule embed:
         encoder=encoder_entry,
         n_classes=setting("tasks/{task}/n_classes"),
         batch_size=setting("compute/batch_size"),
+        code=code_with("embed", encoder=True),
     script:
         "../scripts/embed.py"
 
@@ -98,7 +98,6 @@ rule fine_tune:
         unpack(baseline_data),
         check=input_check,
         encoder=encoder_files,
-        code=code_with("fine_tune", encoder=True),
     output:
         model=f"{BASELINE}/model.safetensors",
         description=f"{BASELINE}/model.json",
@@ -118,6 +117,7 @@ rule fine_tune:
         encoder=encoder_entry,
         training=setting("encoders/{encoder}/training", None),
         n_classes=setting("tasks/{task}/n_classes"),
+        code=code_with("fine_tune", encoder=True),
     script:
         "../scripts/fine_tune.py"
 
@@ -129,7 +129,6 @@ rule evaluate:
         description=f"{SEQUENCE}/seed{{seed}}/{{stage}}/model.json",
         encoder=encoder_files,
         test="<results>/data/{task}/test.parquet",
-        code=code_with("evaluate", encoder=True),
     output:
         metrics=f"{SEQUENCE}/seed{{seed}}/{{stage}}/metrics.json",
         predictions=f"{SEQUENCE}/seed{{seed}}/{{stage}}/predictions.parquet",
@@ -148,5 +147,6 @@ rule evaluate:
     params:
         encoder=encoder_entry,
         batch_size=setting("compute/batch_size"),
+        code=code_with("evaluate", encoder=True),
     script:
         "../scripts/evaluate.py"

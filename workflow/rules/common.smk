@@ -1,4 +1,4 @@
-"""What all rules share: the checked configuration, wildcards, code inputs, targets."""
+"""What all rules share: the checked configuration, wildcards, code, targets."""
 
 import hashlib
 import os
@@ -15,6 +15,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from genosiege import (
     calls,
+    code_digest,
     configuration,
     defences,
     detection_configuration,
@@ -58,6 +59,20 @@ def checked(config):
 checked(config)
 
 
+def read_code():
+    """Read all code before it is told apart by rules; name what has changed."""
+    # A job holds what it runs against what its call was planned on.
+    code_digest.recall(SCRIPTS, trusting=not workflow.is_main_process)
+    if workflow.is_main_process and (changed := code_digest.changed(SCRIPTS)):
+        print(
+            f"Code changed since the last run, in {', '.join(changed)}: jobs that import it run again.",
+            file=sys.stderr,
+        )
+
+
+read_code()
+
+
 def begin_call():
     """Keep the jobs of earlier, killed calls from writing into this one; note what was asked."""
     # Who calls without the lock wants the one that has it to go on.
@@ -65,6 +80,7 @@ def begin_call():
         calls.accompany()
         return
     calls.begin()
+    code_digest.keep(SCRIPTS)
     # The whole configuration, so that a report can be made of the run as it was asked for.
     files.write_json(config, f"results/{config['run']['name']}/config.json")
     if "slurm" in type(workflow.executor_settings).__module__:
@@ -121,25 +137,22 @@ def setting(path, default=REQUIRED):
 
 @cache
 def code(script, *modules):
-    """List a script, the named library modules and all they import of the library.
+    """Give the digest of a script, the named library modules and all they import of it.
 
-    `code("embed")` is `scripts/embed.py` and its imports; further arguments are dotted
-    module names that a registry imports by name.
+    `code("embed")` is that of `scripts/embed.py` and its imports; further arguments are
+    dotted module names that a registry imports by name.
     """
-    files = [workflow_code.module_file(module, SCRIPTS) for module in modules]
-    starts = [SCRIPTS / f"{script}.py", *filter(None, files)]
-    # Relative to the working directory, so that a moved clone reruns nothing.
-    return [os.path.relpath(path) for path in workflow_code.closure(starts, SCRIPTS)]
+    return code_digest.of_job(script, modules, SCRIPTS)
 
 
 def code_with(script, *more, encoder=False, attack=False, truth=False):
-    """Like `code`, as an input function that adds the modules of the wildcards' kinds.
+    """Like `code`, as a function that adds the modules of the wildcards' kinds.
 
     `encoder=True` adds the module of `encoders/{encoder}/kind`, `attack=True` that of
     `attacks/{attack}/kind`, `truth=True` those of a task whose truth is known.
     """
 
-    def files(wildcards):
+    def named_code(wildcards):
         modules = [*more]
         if encoder:
             modules += workflow_code.kind_modules(
@@ -153,7 +166,7 @@ def code_with(script, *more, encoder=False, attack=False, truth=False):
             modules += workflow_code.TRUTH_MODULES
         return code(script, *modules)
 
-    return files
+    return named_code
 
 
 # Tasks whose truth is known -----------------------------------------------------------
@@ -299,7 +312,7 @@ def local_encoder(wildcards):
 
 
 def download_code(wildcards):
-    """List the code of a download; a change of another source's reader refetches nothing."""
+    """Name the code of a download; a change of another source's reader refetches nothing."""
     source = config["tasks"][wildcards.task]["source"]
     if source["kind"] == "simulate":
         return code("download_task", download.generator_module(source))

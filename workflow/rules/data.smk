@@ -9,7 +9,6 @@ localrules:
 rule download_task:
     input:
         local=local_table,
-        code=download_code,
     output:
         table="resources/tasks/{task}/{split}.csv",
     log:
@@ -25,6 +24,7 @@ rule download_task:
         source=setting("tasks/{task}/source"),
         rows=setting("tasks/{task}/rows/{split}", None),
         encoding=fasta_encoding,
+        code=download_code,
     script:
         "../scripts/download_task.py"
 
@@ -34,7 +34,6 @@ rule prepare_task:
         train="resources/tasks/{task}/train.csv",
         dev="resources/tasks/{task}/dev.csv",
         test="resources/tasks/{task}/test.csv",
-        code=code("prepare_task"),
     output:
         train="<results>/data/{task}/train.parquet",
         dev="<results>/data/{task}/dev.parquet",
@@ -59,6 +58,7 @@ rule prepare_task:
         train_samples=setting("sampling/train_samples"),
         eval_samples=setting("sampling/eval_samples"),
         names=own_names,
+        code=code("prepare_task"),
     script:
         "../scripts/prepare_task.py"
 
@@ -66,7 +66,6 @@ rule prepare_task:
 rule fetch_encoder:
     input:
         local=local_encoder,
-        code=code("fetch_encoder"),
     output:
         folder=directory("resources/encoders/{encoder}"),
     log:
@@ -79,6 +78,7 @@ rule fetch_encoder:
         runtime=120,
     params:
         source=setting("encoders/{encoder}/source"),
+        code=code("fetch_encoder"),
     script:
         "../scripts/fetch_encoder.py"
 
@@ -86,7 +86,6 @@ rule fetch_encoder:
 rule download_expression:
     input:
         local=local_part,
-        code=part_code,
     output:
         file="resources/datasets/{dataset}/{part}",
     log:
@@ -100,6 +99,7 @@ rule download_expression:
         runtime=240,
     params:
         source=setting("datasets/{dataset}/{part}"),
+        code=part_code,
     script:
         "../scripts/download_expression.py"
 
@@ -107,7 +107,6 @@ rule download_expression:
 rule prepare_expression:
     input:
         unpack(dataset_parts),
-        code=dataset_code,
     output:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
@@ -127,5 +126,6 @@ rule prepare_expression:
     params:
         dataset=dataset_entry,
         files=dataset_files,
+        code=dataset_code,
     script:
         "../scripts/prepare_expression.py"

@@ -14,7 +14,7 @@ def local_part(wildcards):
 
 
 def part_code(wildcards):
-    """List the code of a download; a change of the simulation refetches nothing else."""
+    """Name the code of a download; a change of the simulation refetches nothing else."""
     source = config["datasets"][wildcards.dataset][wildcards.part]
     if source["kind"] == "simulate":
         return code("download_expression", "genosiege.data.simulate_expression")
@@ -48,19 +48,19 @@ def dataset_entry(wildcards):
 
 
 def dataset_code(wildcards):
-    """List the code that prepares a dataset, with the reader of its format only."""
+    """Name the code that prepares a dataset, with the reader of its format only."""
     kind = config["datasets"][wildcards.dataset]["format"]
     return code("prepare_expression", workflow_code.FORMAT_MODULES[kind])
 
 
 def with_model(script, *modules):
-    """Like `code`, as an input function that adds the module of the model's kind."""
+    """Like `code`, as a function that adds the module of the model's kind."""
 
-    def files(wildcards):
+    def named_code(wildcards):
         kind = config["models"][wildcards.model]["kind"]
         return code(script, workflow_code.MODEL_MODULES[kind], *modules)
 
-    return files
+    return named_code
 
 
 def gpus_of_model(wildcards):

@@ -12,7 +12,6 @@ rule compare_spectra:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("compare_spectra"),
     output:
         ssim=f"{EXPRESSION}/ssim.parquet",
         spectra=f"{EXPRESSION}/spectra.parquet",
@@ -30,6 +29,7 @@ rule compare_spectra:
     params:
         fimba=moving_options("values", "k", "t"),
         ssim=setting("detection/ssim"),
+        code=with_model("compare_spectra"),
     script:
         "../scripts/compare_spectra.py"
 
@@ -46,7 +46,6 @@ rule detect_expression:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("detect_expression", *detector_modules("expression")),
     output:
         table=f"{EXPRESSION}/detection.parquet",
     log:
@@ -65,6 +64,7 @@ rule detect_expression:
         evasion=decoding_options,
         detection=expression_detectors,
         fraction=largest_fraction,
+        code=with_model("detect_expression", *detector_modules("expression")),
     script:
         "../scripts/detect_expression.py"
 
@@ -80,7 +80,6 @@ rule evade_expression_detectors:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("evade_expression_detectors", *detector_modules("expression")),
     output:
         table=f"{EXPRESSION}/adaptive.parquet",
     log:
@@ -97,6 +96,7 @@ rule evade_expression_detectors:
     params:
         fimba=moving_options("neighbours"),
         detection=adaptive_expression,
+        code=with_model("evade_expression_detectors", *detector_modules("expression")),
     script:
         "../scripts/evade_expression_detectors.py"
 
@@ -112,7 +112,6 @@ rule detect_sequence:
         sample=f"{SEQUENCE}/samples/test.parquet",
         attacks=detected_attacks,
         motifs=MOTIFS,
-        code=code_with("detect_sequence", *detector_modules("sequence"), encoder=True),
     output:
         table=f"{STAGE}/detection.parquet",
         spectra=f"{STAGE}/spectra.parquet",
@@ -133,6 +132,7 @@ rule detect_sequence:
         constraints=setting("constraints"),
         tss_index=tss_index,
         batch_size=setting("compute/batch_size"),
+        code=code_with("detect_sequence", *detector_modules("sequence"), encoder=True),
     script:
         "../scripts/detect_sequence.py"
 
@@ -147,9 +147,6 @@ rule evade_sequence_detectors:
         dev="<results>/data/{task}/dev.parquet",
         sample=f"{SEQUENCE}/samples/test.parquet",
         motifs=MOTIFS,
-        code=code_with(
-            "evade_sequence_detectors", *detector_modules("sequence"), encoder=True
-        ),
     output:
         table=f"{STAGE}/adaptive.parquet",
     log:
@@ -170,6 +167,9 @@ rule evade_sequence_detectors:
         tss_index=tss_index,
         compute=oracle_options(),
         batch_size=setting("compute/batch_size"),
+        code=code_with(
+            "evade_sequence_detectors", *detector_modules("sequence"), encoder=True
+        ),
     script:
         "../scripts/evade_sequence_detectors.py"
 
@@ -184,7 +184,6 @@ rule make_detection_tables:
         sequence=detected_baselines("detection.parquet"),
         sequence_adaptive=detected_baselines("adaptive.parquet"),
         sequence_spectra=detected_baselines("spectra.parquet"),
-        code=code("make_detection_tables"),
     output:
         # Thousands of rows each: for programs, not for pages.
         detection=csv_file("detection", "Detection", "Detectors"),
@@ -206,6 +205,7 @@ rule make_detection_tables:
         runtime=60,
     params:
         tails=setting("detection/tails"),
+        code=code("make_detection_tables"),
     script:
         "../scripts/make_detection_tables.py"
 
@@ -217,7 +217,6 @@ rule draw_detection:
         adaptive="<results>/tables/adaptive.csv",
         ssim="<results>/tables/ssim.csv",
         spectra="<results>/tables/spectra.csv",
-        code=code("draw_detection"),
     output:
         spectra=detection_figure("spectra", "Spectra", "spectra_figure"),
         ssim=detection_figure("ssim", "SSIM against its nulls", "ssim_figure"),
@@ -237,5 +236,7 @@ rule draw_detection:
     resources:
         mem_mb=4000,
         runtime=20,
+    params:
+        code=code("draw_detection"),
     script:
         "../scripts/draw_detection.py"

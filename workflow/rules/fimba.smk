@@ -6,7 +6,6 @@ rule train_expression_model:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("train_expression_model"),
     output:
         model=f"{EXPRESSION}/model.bin",
         description=f"{EXPRESSION}/model.json",
@@ -28,6 +27,7 @@ rule train_expression_model:
         model=setting("models/{model}"),
         folds=setting("fimba/folds"),
         whole_groups=keeps_groups_whole,
+        code=with_model("train_expression_model"),
     script:
         "../scripts/train_expression_model.py"
 
@@ -38,7 +38,6 @@ rule rank_features:
         description=f"{EXPRESSION}/model.json",
         train=f"{DATASET}/train.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("rank_features"),
     output:
         importance=f"{EXPRESSION}/importance.parquet",
         of_samples=f"{EXPRESSION}/sample_importance.safetensors",
@@ -55,6 +54,7 @@ rule rank_features:
         runtime=240,
     params:
         fimba=ranking_options,
+        code=with_model("rank_features"),
     script:
         "../scripts/rank_features.py"
 
@@ -69,7 +69,6 @@ rule fimba:
         of_samples=f"{EXPRESSION}/sample_importance.safetensors",
         train=f"{DATASET}/train.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("fimba"),
     output:
         attacked=f"{EXPRESSION}/fimba.parquet",
         smallest_k=f"{EXPRESSION}/smallest_k.parquet",
@@ -86,6 +85,7 @@ rule fimba:
         runtime=480,
     params:
         fimba=setting("fimba"),
+        code=with_model("fimba"),
     script:
         "../scripts/fimba.py"
 
@@ -95,7 +95,6 @@ rule train_vae:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=code("train_vae"),
     output:
         model=f"{VAE}/model.safetensors",
         description=f"{VAE}/model.json",
@@ -112,6 +111,7 @@ rule train_vae:
         runtime=240,
     params:
         vae=vae_training,
+        code=code("train_vae"),
     script:
         "../scripts/train_vae.py"
 
@@ -128,7 +128,6 @@ rule evade:
         vae_descriptions=of_vaes("model.json"),
         train=f"{DATASET}/train.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("evade"),
     output:
         table=f"{EXPRESSION}/evasion.parquet",
     log:
@@ -145,6 +144,7 @@ rule evade:
     params:
         fimba=evasion_options,
         fractions=setting("vae/fractions"),
+        code=with_model("evade"),
     script:
         "../scripts/evade.py"
 
@@ -159,7 +159,6 @@ rule poison:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("poison"),
     output:
         table=f"{EXPRESSION}/poisoning.parquet",
     log:
@@ -176,6 +175,7 @@ rule poison:
     params:
         poisoning=section_options("poisoning"),
         fractions=setting("vae/fractions"),
+        code=with_model("poison"),
     script:
         "../scripts/poison.py"
 
@@ -187,7 +187,6 @@ rule harden_expression_model:
         train=f"{DATASET}/train.parquet",
         dev=f"{DATASET}/dev.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("harden_expression_model"),
     output:
         table=f"{EXPRESSION}/hardening.parquet",
     log:
@@ -203,6 +202,7 @@ rule harden_expression_model:
         runtime=480,
     params:
         hardening=section_options("expression_hardening"),
+        code=with_model("harden_expression_model"),
     script:
         "../scripts/harden_expression_model.py"
 
@@ -214,7 +214,6 @@ rule compare_attacks:
         importance=f"{EXPRESSION}/importance.parquet",
         train=f"{DATASET}/train.parquet",
         test=f"{DATASET}/test.parquet",
-        code=with_model("compare_attacks"),
     output:
         table=f"{EXPRESSION}/comparison.parquet",
     log:
@@ -230,5 +229,6 @@ rule compare_attacks:
         runtime=480,
     params:
         comparison=section_options("comparison"),
+        code=with_model("compare_attacks"),
     script:
         "../scripts/compare_attacks.py"

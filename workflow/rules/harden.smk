@@ -9,7 +9,6 @@ checkpoint decide_round:
     input:
         attack=decision_attack,
         metrics=decision_metrics,
-        code=code("decide_round"),
     output:
         decision=f"{ROUND}/decision.json",
     log:
@@ -24,6 +23,7 @@ checkpoint decide_round:
         runtime=10,
     params:
         convergence=convergence,
+        code=code("decide_round"),
     script:
         "../scripts/decide_round.py"
 
@@ -37,7 +37,6 @@ rule harden:
         sample=clean_sample,
         attacks=adversaries,
         motifs=MOTIFS,
-        code=code_with("harden", encoder=True),
     output:
         model=f"{ROUND}/model.safetensors",
         description=f"{ROUND}/model.json",
@@ -58,6 +57,7 @@ rule harden:
         hardening=round_options,
         constraints=setting("constraints"),
         tss_index=tss_index,
+        code=code_with("harden", encoder=True),
     script:
         "../scripts/harden.py"
 
@@ -69,7 +69,6 @@ rule replay:
         description=f"{ROUND}/model.json",
         encoder=encoder_files,
         attacks=[f"{SEQUENCE}/seed{{seed}}/baseline/attacks/{{attack}}/test.parquet"],
-        code=code_with("transfer", encoder=True),
     output:
         table=f"{ROUND}/replay/{{attack}}.parquet",
     log:
@@ -84,6 +83,7 @@ rule replay:
     params:
         encoder=encoder_entry,
         batch_size=setting("compute/batch_size"),
+        code=code_with("transfer", encoder=True),
     script:
         "../scripts/transfer.py"
 
@@ -95,7 +95,6 @@ rule reverse_replay:
         description=f"{SEQUENCE}/seed{{seed}}/baseline/model.json",
         encoder=encoder_files,
         attacks=[f"{ROUND}/attacks/{{attack}}/test.parquet"],
-        code=code_with("transfer", encoder=True),
     output:
         table=f"{ROUND}/reverse_replay/{{attack}}.parquet",
     log:
@@ -110,6 +109,7 @@ rule reverse_replay:
     params:
         encoder=encoder_entry,
         batch_size=setting("compute/batch_size"),
+        code=code_with("transfer", encoder=True),
     script:
         "../scripts/transfer.py"
 
@@ -117,7 +117,6 @@ rule reverse_replay:
 rule gather_rounds:
     input:
         unpack(rounds_of_defence),
-        code=code("gather_rounds"),
     output:
         rounds=f"{DEFENCE}/rounds.parquet",
         outcomes=f"{DEFENCE}/outcomes.parquet",
@@ -133,5 +132,6 @@ rule gather_rounds:
     params:
         defence=defence_options,
         transfers_count=transfers_count,
+        code=code("gather_rounds"),
     script:
         "../scripts/gather_rounds.py"

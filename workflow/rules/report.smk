@@ -6,7 +6,6 @@ rule make_tables:
         cards=expand("<results>/data/{task}/card.json", task=config["run"]["tasks"]),
         metrics=of_baselines("metrics.json"),
         attacks=attack_tables(),
-        code=code("make_tables"),
     output:
         data=csv_file("data", "Data", "What the data hold"),
         data_page=page("data", "Data", "What the data hold"),
@@ -28,6 +27,7 @@ rule make_tables:
         runtime=20,
     params:
         kinds=attack_kinds(),
+        code=code("make_tables"),
     script:
         "../scripts/make_tables.py"
 
@@ -41,7 +41,6 @@ rule make_audit_tables:
         metrics=of_baselines("metrics.json"),
         predictions=of_baselines("predictions.parquet"),
         tests=expand("<results>/data/{task}/test.parquet", task=config["run"]["tasks"]),
-        code=code("make_audit_tables"),
     output:
         worst_case=csv_file("worst_case", "Attacks", "Worst case of all attacks"),
         worst_case_page=page("worst_case", "Attacks", "Worst case of all attacks"),
@@ -70,6 +69,7 @@ rule make_audit_tables:
     params:
         kinds=attack_kinds(),
         truths=[name for name in config["run"]["encoders"] if is_truth(name)],
+        code=code("make_audit_tables"),
     script:
         "../scripts/make_audit_tables.py"
 
@@ -79,7 +79,6 @@ rule interpret:
         attacks=attack_tables(),
         certificates=certificates(),
         motifs=MOTIFS,
-        code=code("interpret"),
     output:
         interpretability=csv_file(
             "interpretability", "Attacks", "What the edits change"
@@ -99,6 +98,7 @@ rule interpret:
         tss_index=tss_indices(),
         constraints=setting("constraints"),
         kinds=attack_kinds(),
+        code=code("interpret"),
     script:
         "../scripts/interpret.py"
 
@@ -112,7 +112,6 @@ rule draw_figures:
         transfer="<results>/tables/transfer.csv",
         latent="<results>/tables/latent.csv",
         interpretability="<results>/tables/interpretability.csv",
-        code=code("draw_figures"),
     output:
         overview=figure("overview", "All attacks on all models"),
         robust_accuracy=figure("robust_accuracy", "Robust accuracy", "worst_case_curve"),
@@ -135,6 +134,7 @@ rule draw_figures:
         runtime=20,
     params:
         tss_index=tss_indices(),
+        code=code("draw_figures"),
     script:
         "../scripts/draw_figures.py"
 
@@ -144,7 +144,6 @@ rule draw_adversaries:
         examples=of_drawn_models("examples.parquet"),
         scans=of_drawn_models("mutagenesis.parquet"),
         motifs=MOTIFS,
-        code=code("draw_adversaries"),
     output:
         figures=[adversaries_figure(*model) for model in drawn_models()],
     log:
@@ -160,6 +159,7 @@ rule draw_adversaries:
         attacks=list(attack_kinds()),
         constraints=setting("constraints"),
         tss_index=tss_indices(),
+        code=code("draw_adversaries"),
     script:
         "../scripts/draw_adversaries.py"
 
@@ -169,7 +169,6 @@ rule draw_interactive:
         attacks=attack_tables(),
         robust_accuracy="<results>/tables/robust_accuracy.csv",
         worst_case="<results>/tables/worst_case.csv",
-        code=code("draw_interactive"),
     output:
         edit_explorer=interactive("edit_explorer", "Attacks", "Edit explorer"),
         robust_accuracy=interactive("robust_accuracy", "Attacks", "Robust accuracy"),
@@ -183,6 +182,7 @@ rule draw_interactive:
         runtime=20,
     params:
         attacks=list(attack_kinds()),
+        code=code("draw_interactive"),
     script:
         "../scripts/draw_interactive.py"
 
@@ -191,7 +191,6 @@ rule make_hardening_tables:
     input:
         rounds=of_defences("rounds.parquet"),
         outcomes=of_defences("outcomes.parquet"),
-        code=code("make_hardening_tables"),
     output:
         hardening=csv_file("hardening", "Hardening", "Adversarial training"),
         hardening_page=page("hardening", "Hardening", "Adversarial training"),
@@ -231,6 +230,7 @@ rule make_hardening_tables:
         verdict=defences.terms(config) if config["run"]["defences"] else {},
         # No input: who deletes old times wants no attack to be run again.
         benchmarks=folder_of("times"),
+        code=code("make_hardening_tables"),
     script:
         "../scripts/make_hardening_tables.py"
 
@@ -239,7 +239,6 @@ rule draw_hardening:
     input:
         hardening="<results>/tables/hardening.csv",
         verdict="<results>/tables/verdict.csv",
-        code=code("draw_hardening"),
     output:
         rounds=interactive("hardening_rounds", "Hardening", "Rounds"),
         summary=figure("hardening_summary", "Summary", None, "Hardening"),
@@ -267,6 +266,8 @@ rule draw_hardening:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        code=code("draw_hardening"),
     script:
         "../scripts/draw_hardening.py"
 
@@ -276,7 +277,6 @@ rule tell_findings:
         tables=told_tables(),
         metrics=of_baselines("metrics.json") + of_models("metrics.json"),
         attacks=attack_tables(),
-        code=code("tell_findings"),
     output:
         findings="<results>/tables/findings.csv",
         front_page="<results>/front_page.html",
@@ -293,6 +293,7 @@ rule tell_findings:
         folder=folder_of("front_page"),
         seeds=seeds_by_purpose(),
         kinds=attack_kinds(),
+        code=code("tell_findings"),
     script:
         "../scripts/tell_findings.py"
 
@@ -301,7 +302,6 @@ rule sum_up_times:
     input:
         # What is made of all that lasts, so that it is over.
         tables=told_tables(),
-        code=code("sum_up_times"),
     output:
         jobs=shown("benchmarks/jobs.csv", "Speed", "All jobs", "CSV file", "jobs"),
         jobs_page=shown("benchmarks/jobs.html", "Speed", "All jobs", "table", "jobs"),
@@ -318,5 +318,6 @@ rule sum_up_times:
     params:
         # No input: who deletes old times wants no job to be run again.
         benchmarks=folder_of("jobs"),
+        code=code("sum_up_times"),
     script:
         "../scripts/sum_up_times.py"

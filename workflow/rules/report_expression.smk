@@ -14,7 +14,6 @@ rule make_expression_tables:
         poisoning=poisonings_run(),
         hardening=hardenings_run(),
         comparison=comparisons_run(),
-        code=code("make_expression_tables"),
     output:
         expression_data=csv_file("expression_data", "Expression", "What the data hold"),
         expression_data_page=page("expression_data", "Expression", "What the data hold"),
@@ -50,6 +49,8 @@ rule make_expression_tables:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        code=code("make_expression_tables"),
     script:
         "../scripts/make_expression_tables.py"
 
@@ -64,7 +65,6 @@ rule draw_expression_figures:
         poisoning="<results>/tables/poisoning.csv",
         hardening="<results>/tables/expression_hardening.csv",
         comparison="<results>/tables/comparison.csv",
-        code=code("draw_expression_figures"),
     output:
         fimba=expression_figure("fimba", "FIMBA", "fimba_curve"),
         smallest_k=expression_figure(
@@ -91,5 +91,7 @@ rule draw_expression_figures:
     resources:
         mem_mb=4000,
         runtime=20,
+    params:
+        code=code("draw_expression_figures"),
     script:
         "../scripts/draw_expression_figures.py"

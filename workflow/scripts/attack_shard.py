@@ -8,14 +8,14 @@ from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.journal import Journal, fingerprint
 from genosiege.sequence.oracle import Oracle
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     sample = tables.read(given.sample, tables.SAMPLE_COLUMNS)
     shard = tables.shard_of(
         sample, int(snakemake.wildcards.shard), params.n_shards, params.shard_size
     )
-    parts = [given.model, given.description, *given.motifs, *given.variants, *given.code]
+    parts = [given.model, given.description, *given.motifs, *given.variants]
     job = fingerprint(
         [files.sha256(path) for path in parts],
         shard.to_dict("records"),

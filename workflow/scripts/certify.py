@@ -8,11 +8,11 @@ from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.journal import Journal, fingerprint
 from genosiege.sequence.oracle import Oracle
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     sample = tables.read(given.sample, tables.SAMPLE_COLUMNS)
-    parts = [given.model, given.description, *given.motifs, *given.code]
+    parts = [given.model, given.description, *given.motifs]
     job = fingerprint(
         [files.sha256(path) for path in parts],
         sample.to_dict("records"),

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.expression import comparison_attacks, importance, models, samples, targets
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, seed = snakemake.input, int(snakemake.wildcards.seed)
     train, test = samples.read(given.train), samples.read(given.test)

@@ -5,7 +5,7 @@ from genosiege.detection import ssim_experiment
 from genosiege.detection.options import Detection
 from genosiege.expression import fimba, importance, models, samples, targets
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, seed = snakemake.input, snakemake.params, int(snakemake.wildcards.seed)
     train, dev, test = (samples.read(given[split]) for split in ("train", "dev", "test"))

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.sequence import results, stopping
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, convergence = snakemake.input, snakemake.params.convergence
     decision = stopping.decide(
         convergence["rule"],

@@ -6,7 +6,7 @@ from genosiege.detection.options import Detection
 from genosiege.sequence import encoders, results, splits, tables
 from genosiege.sequence.constraints import Constraints
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, seed = snakemake.input, snakemake.params, int(snakemake.wildcards.seed)
     options = Detection.from_mapping(params.detection)

@@ -3,5 +3,5 @@
 from genosiege import runtime
 from genosiege.data import download
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     download.fetch(snakemake.params.source, snakemake.wildcards.part, snakemake.output.file)

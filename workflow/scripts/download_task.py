@@ -3,7 +3,7 @@
 from genosiege import runtime
 from genosiege.data import download
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     download.fetch(
         snakemake.params.source,
         snakemake.wildcards.split,

@@ -4,7 +4,7 @@ from genosiege import files, runtime
 from genosiege.figures import adversaries, style
 from genosiege.sequence import motifs, showcase
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, params = snakemake.input, snakemake.params
     known = motifs.of_configuration(params.constraints)
     models = zip(given.examples, given.scans, snakemake.output.figures, strict=True)

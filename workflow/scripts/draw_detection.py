@@ -14,7 +14,7 @@ DRAWN = {
     "tradeoff": (detection_tradeoff.tradeoff, "adaptive"),
 }
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     for name, (draw, table) in DRAWN.items():
         # k and "all" stand in one column.
         read = pd.read_csv(snakemake.input[table], dtype={"seed": str, "severity": str})

@@ -12,7 +12,7 @@ from genosiege.figures import (
     style,
 )
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given = snakemake.input
     cards = reading.Cards.read(given.cards)
     searched = reading.read(given.smallest_k, "smallest_k.parquet", smallest_k_table.ROWS)

@@ -6,7 +6,7 @@ from genosiege import runtime
 from genosiege.figures import attacks, curves, interpretability, overview, style, transfer
 from genosiege.sequence import results
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, tss_index = snakemake.input, snakemake.params.tss_index
     tables = ("robust_accuracy", "worst_case", "certify", "transfer", "latent", "interpretability")
     table = {name: pd.read_csv(given[name], dtype={"seed": str}) for name in tables}

@@ -6,7 +6,7 @@ from genosiege import runtime
 from genosiege.figures import hardening, hardening_summary, style
 from genosiege.interactive import curves, page
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     table, verdict = (
         pd.read_csv(snakemake.input[name], dtype={"seed": str}) for name in ("hardening", "verdict")
     )

@@ -6,7 +6,7 @@ from genosiege import runtime
 from genosiege.interactive import curves, edit_explorer, page
 from genosiege.sequence import results
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, made = snakemake.input, snakemake.output
     found = [results.read_attack(path) for path in given.attacks]
     explorer = edit_explorer.chart(found, snakemake.params.attacks)

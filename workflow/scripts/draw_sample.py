@@ -4,7 +4,7 @@ from genosiege import files, runtime
 from genosiege.data import sampling
 from genosiege.sequence import tables
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     split = tables.read(snakemake.input.split, tables.SAMPLE_COLUMNS)
     if snakemake.input.apart:
         split = sampling.without(split, tables.read(snakemake.input.apart, tables.SAMPLE_COLUMNS))

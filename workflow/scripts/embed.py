@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.sequence import encoders, prediction, splits
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     model = encoders.build(
         snakemake.params.encoder, snakemake.input.encoder, snakemake.params.n_classes

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.expression import evasion, fimba, importance, models, samples, targets, vae
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, seed = snakemake.input, snakemake.params, int(snakemake.wildcards.seed)
     train, test = samples.read(given.train), samples.read(given.test)

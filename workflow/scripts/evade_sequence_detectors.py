@@ -10,7 +10,7 @@ from genosiege.sequence.constraints import Constraints
 from genosiege.sequence.journal import fingerprint
 from genosiege.sequence.oracle import Oracle
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, seed = snakemake.input, snakemake.params, int(snakemake.wildcards.seed)
     parts = [files.sha256(path) for path in given if Path(path).is_file()]

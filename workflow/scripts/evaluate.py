@@ -7,7 +7,7 @@ from genosiege.sequence import encoders, metrics, prediction, splits
 from genosiege.sequence.oracle import Oracle
 from genosiege.statistics import wilson_interval
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, names = snakemake.input, snakemake.wildcards
     model = encoders.load(given.model, snakemake.params.encoder, given.encoder)

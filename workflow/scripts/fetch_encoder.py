@@ -3,5 +3,5 @@
 from genosiege import runtime
 from genosiege.data import download
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     download.fetch_encoder(snakemake.params.source, snakemake.output.folder)

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.expression import fimba, importance, models, samples, smallest_k, targets
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, made, seed = snakemake.input, snakemake.output, int(snakemake.wildcards.seed)
     train, test = samples.read(given.train), samples.read(given.test)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from genosiege import runtime
 from genosiege.sequence import classifier, encoders, splits
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     rng = runtime.stream(names.seed, names.task, names.encoder, "fine_tune")

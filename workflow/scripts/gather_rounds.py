@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.sequence import outcomes, results, rounds
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, names = snakemake.input, snakemake.wildcards
     place = rounds.Place(names.task, names.encoder, int(names.seed), names.defence)
     decisions = [files.read_json(path) for path in given.decision]

@@ -4,7 +4,7 @@ from genosiege import runtime
 from genosiege.sequence import encoders, examples, hardening, results, tables
 from genosiege.sequence.constraints import Constraints
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     options = hardening.Hardening.from_config(params.hardening)

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.expression import adversarial_training, models, samples
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, seed = snakemake.input, int(snakemake.wildcards.seed)
     train, dev, test = (samples.read(given[split]) for split in ("train", "dev", "test"))

@@ -4,7 +4,7 @@ from genosiege import runtime
 from genosiege.report import table_files
 from genosiege.sequence import interpretability, results
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     table = interpretability.interpretability_table(
         [results.read_attack(path) for path in snakemake.input.attacks],
         [results.read_certificate(path) for path in snakemake.input.certificates],

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.sequence import encoders, latent, tables
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     rows = latent.attack_sample(

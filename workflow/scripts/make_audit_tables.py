@@ -14,7 +14,7 @@ from genosiege.sequence import (
     worst_case,
 )
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, kinds = snakemake.input, snakemake.params.kinds
     metrics = [results.read_metrics(path) for path in given.metrics]
     attacks = [results.read_attack(path, known_truth.ROWS) for path in given.attacks]

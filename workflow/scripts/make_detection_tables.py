@@ -12,7 +12,7 @@ from genosiege.detection.tables import (
 from genosiege.expression.tables import reading
 from genosiege.report import table_files
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, tails = snakemake.input, snakemake.params.tails
     cards = reading.Cards.read(given.cards)
     detection = detection_table.detection_table(given.expression, given.sequence, cards, tails)

@@ -16,7 +16,7 @@ from genosiege.expression.tables import (
 )
 from genosiege.report import table_files
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given = snakemake.input
     cards = reading.Cards.read(given.cards)
     models = model_table.models_table(given.metrics, given.descriptions, cards)

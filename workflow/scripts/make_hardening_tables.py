@@ -12,7 +12,7 @@ from genosiege.sequence import (
     verdict_rule,
 )
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, names = snakemake.input, snakemake.params.names
     run, found = rounds.read(given.rounds), outcomes.read(given.outcomes)
     terms = verdict_rule.Terms(**snakemake.params.verdict)

@@ -6,7 +6,7 @@ from genosiege import files, runtime
 from genosiege.report import table_files
 from genosiege.sequence import results, summaries, warning_signs
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     cards = {Path(card).parent.name: files.read_json(card) for card in snakemake.input.cards}
     metrics = [results.read_metrics(path) for path in snakemake.input.metrics]
     attacks = [results.read_attack(path, summaries.PRUNED) for path in snakemake.input.attacks]

@@ -3,7 +3,7 @@
 from genosiege import runtime
 from genosiege.expression import datasets
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, names = snakemake.params.files, snakemake.wildcards
     prepared = datasets.prepare(
         snakemake.params.dataset,

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.data import gue
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     prepared = gue.prepare(
         {split: snakemake.input[split] for split in gue.SPLITS},
         n_classes=snakemake.params.n_classes,

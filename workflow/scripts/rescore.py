@@ -4,7 +4,7 @@ from genosiege import files, runtime
 from genosiege.sequence import attacks, encoders, known_truth, rescoring, results, tables
 from genosiege.sequence.constraints import Constraints
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     max_edits = attacks.load(params.attack).options.max_edits

@@ -4,7 +4,7 @@ from genosiege import files, runtime
 from genosiege.sequence import encoders, mutagenesis, results, showcase
 from genosiege.sequence.oracle import Oracle
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, params = snakemake.input, snakemake.params
     chosen = showcase.choose(results.read_attack(path) for path in given.attacks)

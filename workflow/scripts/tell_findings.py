@@ -8,7 +8,7 @@ from genosiege import files, runtime
 from genosiege.report import about_data, described, findings, front_page
 from genosiege.sequence import results
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     given, made, params = snakemake.input, snakemake.output, snakemake.params
     tables = {
         Path(path).stem: pd.read_csv(path, dtype={"seed": str}, float_precision="round_trip")

@@ -3,7 +3,7 @@
 from genosiege import files, runtime
 from genosiege.sequence import input_check, splits
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, names = snakemake.input, snakemake.wildcards
     reader = input_check.Reader(

@@ -5,7 +5,7 @@ from pathlib import Path
 from genosiege import runtime
 from genosiege.sequence import dnabert2_encoder, encoders, pretraining, splits
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     spec = snakemake.params.encoder
     train, dev = (splits.read_split(snakemake.input[split]) for split in ("train", "dev"))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from genosiege import files, runtime
 from genosiege.expression import folds, metrics, models, samples
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, made, entry = snakemake.input, snakemake.output, snakemake.params.model
     seed = int(snakemake.wildcards.seed)

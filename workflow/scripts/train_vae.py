@@ -3,7 +3,7 @@
 from genosiege import runtime
 from genosiege.expression import samples, vae, vae_training
 
-with runtime.script(snakemake.log[0]):
+with runtime.script(snakemake):
     runtime.use(threads=snakemake.threads)
     given, names = snakemake.input, snakemake.wildcards
     train, dev, test = (samples.read(given[split]) for split in ("train", "dev", "test"))

@@ -6,20 +6,22 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from genosiege import slurm_jobs
+from genosiege import code_digest, slurm_jobs
 from genosiege.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
+
+SCRIPTS = Path(__file__).resolve().parents[1]
 
 MODELLING = {
     "torch": "torch",
@@ -31,22 +33,36 @@ MODELLING = {
 """Packages whose version a model's numbers hang on, with the modules that they are."""
 
 
+class Job(Protocol):
+    """What a script is given, of Snakemake's object."""
+
+    @property
+    def log(self) -> Sequence[str]:
+        """Paths of its log."""
+
+    @property
+    def params(self) -> Any:
+        """Its rule's parameters, `code` among them."""
+
+
 @contextmanager
-def script(log: str) -> Iterator[None]:
+def script(job: Job) -> Iterator[None]:
     """Run a script's body: output to its log, a user's mistake as one line.
 
     Parameters
     ----------
-    log : str
-        Path of the log file; its folder is created.
+    job : Job
+        What Snakemake calls `snakemake`; the folder of its log is created.
 
     Raises
     ------
     SystemExit
         With code 1 after an `InputError`, whose one line goes to the log and to the
-        terminal, as warnings of ours do. Other exceptions leave their traceback in the log
-        and pass on.
+        terminal, as warnings of ours do; also where the code says something else, when the body
+        begins or when it has ended, than when the workflow was called. Other exceptions leave
+        their traceback in the log and pass on.
     """
+    log, code = job.log[0], job.params.code
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # A job left over from a killed call may still be writing to the old file.
     Path(log).unlink(missing_ok=True)
@@ -72,7 +88,9 @@ def script(log: str) -> Iterator[None]:
         try:
             # A cluster that takes the node back says so: what runs may save its state.
             signal.signal(signal.SIGTERM, _stop)
+            code_digest.check(code, SCRIPTS)
             yield
+            code_digest.check(code, SCRIPTS)
         except _Stopped:
             slurm_jobs.requeue_if_preempted()
             raise
