@@ -21,6 +21,7 @@ from genosiege import (
     detection_configuration,
     expression_configuration,
     files,
+    records,
     schema,
     slurm_jobs,
     workflow_code,
@@ -73,6 +74,32 @@ def read_code():
 read_code()
 
 
+def is_output(path):
+    """Tell whether a rule makes a file or folder."""
+    return any(output.match(path) for rule in workflow.rules for output in rule.output)
+
+
+def remake_unrecorded():
+    """Have files made again of which Snakemake does not know what they were made with."""
+    told = {"--touch", "-t", "--forceall", "-F", "--unlock", "--lint"}
+    if not workflow.is_main_process or told.intersection(sys.argv):
+        return
+    try:
+        unknown = records.without(config["run"]["name"], is_output)
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    if not unknown:
+        return
+    what = f"{len(unknown)} files have no record of the settings they were made with, {unknown[0]} for one"
+    # While a call is at work, a finished job's files are without a record for a moment.
+    if records.is_locked():
+        what += ": if the call that has the lock does not go on to note it, they are made again."
+    else:
+        records.mark(unknown)
+        what += ": the call that made them was killed. They are made again."
+    print(what, file=sys.stderr)
+
+
 def begin_call():
     """Keep the jobs of earlier, killed calls from writing into this one; note what was asked."""
     # Who calls without the lock wants the one that has it to go on.
@@ -81,6 +108,7 @@ def begin_call():
         return
     calls.begin()
     code_digest.keep(SCRIPTS)
+    records.begin(config["run"]["name"])
     # The whole configuration, so that a report can be made of the run as it was asked for.
     files.write_json(config, f"results/{config['run']['name']}/config.json")
     if "slurm" in type(workflow.executor_settings).__module__:
