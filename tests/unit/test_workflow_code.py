@@ -32,6 +32,18 @@ def test_what_only_uses_an_encoder_has_no_code_of_training(repository, script, k
     assert not {"pretraining", "classifier"} & {path.stem for path in found}
 
 
+@pytest.mark.parametrize("script", ["fine_tune", "harden", "embed"])
+@pytest.mark.parametrize("kind", workflow_code.ENCODER_MODULES)
+def test_training_depends_on_the_module_of_its_kind_alone(repository, script, kind):
+    scripts = repository / "workflow/scripts"
+    mine = workflow_code.ENCODER_MODULES[kind]
+    used = {path.stem for path in code_digest.files_of_job(f"{script} {mine}", scripts)}
+    modules = {module.rpartition(".")[2] for module in workflow_code.ENCODER_MODULES.values()}
+
+    assert {script, "encoders", "files"} <= used
+    assert used & modules == {mine.rpartition(".")[2]}
+
+
 def test_kinds_of_encoders_have_the_modules_that_the_registry_imports(repository):
     registry = {kind: f"genosiege.sequence.{name}" for kind, name in encoders.MODULES.items()}
 

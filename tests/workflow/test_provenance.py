@@ -20,7 +20,7 @@ CONFIG["run"] |= {"name": NAME, "seeds": [0], "encoders": [tiny.CNN], "attacks":
 CONFIG["sampling"] = {"attack_samples": tiny.ATTACKED}
 # Searches that succeed seldom, and take their time.
 CONFIG["constraints"] = {"edit_mask": {"editable": [[0, 9]]}}
-LONG = {"population": 20, "generations": 60, "patience": 60, "query_budget": 2000}
+LONG = {"population": 20, "generations": 25, "patience": 25, "query_budget": 2000}
 SHORT = {"population": 10, "generations": 3}
 
 STAGE = f"results/{NAME}/sequence/{tiny.TASK}/{tiny.CNN}/seed0/baseline"

@@ -9,6 +9,7 @@ import copy
 import os
 import re
 import shutil
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import tiny
 from calling import REPOSITORY, run_workflow
+from endings import assert_one_line
 
 PAGE = REPOSITORY / "profiles/reruns.md"
 LIBRARY = "workflow/scripts/genosiege"
@@ -41,6 +43,7 @@ CONFIG["vae"] = {"fractions": [100]}
 CONFIG["detection"] = {}
 
 EDITED = "\n# edited\n"
+CODE = "\n_EDITED = 1\n"
 IN_PROFILE = """
 set-threads: {fine_tune: 1}
 set-resources: {attack_shard: {mem_mb: 9000, runtime: 60, slurm_partition: long}}
@@ -79,7 +82,7 @@ def option(path: str, value: object, beyond: tuple[str, ...] = (), **only: str) 
 
 def module(path: str, beyond: tuple[str, ...] = (), **only: str) -> Change:
     """Edit one module of the library."""
-    return Change({}, {f"{LIBRARY}/{path}": EDITED}, only, beyond)
+    return Change({}, {f"{LIBRARY}/{path}": CODE}, only, beyond)
 
 
 # Every encoder is asked about the adversaries of all.
@@ -166,6 +169,9 @@ CHANGES = {
     "a comment in `workflow/rules/attack.smk`": Change(
         appended={"workflow/rules/attack.smk": EDITED}
     ),
+    "a comment, a docstring or a hint of a type in a module (`runtime.py`)": Change(
+        appended={f"{LIBRARY}/runtime.py": f'{EDITED}"""Edited."""\n'}
+    ),
     "options that the run does not use (`attacks/published_code`)": option(
         "attacks/published_code/population", 7
     ),
@@ -187,7 +193,8 @@ CLONE = "a fresh clone, into which `results/`, `resources/` and `.snakemake/` ar
 NO_NOTES = "a fresh clone with `results/` and `resources/`, without `.snakemake/`"
 ENVIRONMENT = "an environment in `envs/`, with `--sdm conda` (`envs/report.yaml`)"
 FIRST_CONDA = "`--sdm conda` for a run that was made without it"
-ELSEWHERE = {CLONE, NO_NOTES, ENVIRONMENT, FIRST_CONDA}
+KILLED = "files of a call that was killed on a cluster, whose jobs went on"
+ELSEWHERE = {CLONE, NO_NOTES, KILLED, ENVIRONMENT, FIRST_CONDA}
 """Rows about more than a setting or an edit: each has a test of its own."""
 
 
@@ -336,9 +343,20 @@ def test_a_fresh_clone_beside_existing_results_reruns_nothing_as_long_as_it_has_
     assert rules_of(planned(clone)) == ROWS[CLONE]
 
     shutil.rmtree(clone / ".snakemake")
-    for path in clone.glob("workflow/**/*.py"):
-        os.utime(path)  # newer than the results, as they are after a clone
-    assert rules_of(planned(clone)) == ROWS[NO_NOTES]
+    refused = run_workflow(clone, CONFIG, root=clone)
+    assert_one_line(refused, "results/matrix: it was brought here without .snakemake/")
+    assert ROWS[NO_NOTES] == frozenset()
+
+
+def test_what_a_killed_call_has_left_runs_again(checkout, tmp_path):
+    clone = tmp_path / "checkout"
+    shutil.copytree(checkout, clone)
+    left = clone / f"results/matrix/sequence/{TASK}/{tiny.CNN}/seed0/baseline/attacks/greedy"
+    name = str((left / "test/shard0.parquet").relative_to(clone))
+    record = clone / ".snakemake/metadata" / urlsafe_b64encode(name.encode()).decode()
+    record.unlink()
+
+    assert {"attack_shard", "rescore"} <= rules_of(planned(clone)) <= ROWS[next(iter(CHANGES))]
 
 
 CONDA = """#!/bin/sh

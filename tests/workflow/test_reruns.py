@@ -1,4 +1,4 @@
-"""The library beside the Snakefile is what runs, and a change of it reruns what imports it."""
+"""The library beside the Snakefile is what runs, and an edit of it reruns what imports it."""
 
 import os
 import shutil
@@ -38,9 +38,9 @@ def run(checkout: Path) -> str:
     return output
 
 
-def edit(checkout: Path, module: str) -> None:
+def edit(checkout: Path, module: str, text: str = "\n_EDITED = 1\n") -> None:
     path = checkout / "workflow/scripts/genosiege" / module
-    path.write_text(path.read_text() + "\n# edited\n")
+    path.write_text(path.read_text() + text)
 
 
 def test_an_edited_module_reruns_its_dependents_alone(checkout):
@@ -48,6 +48,7 @@ def test_an_edited_module_reruns_its_dependents_alone(checkout):
     assert "Nothing to be done" in run(checkout)
 
     edit(checkout, "statistics.py")
+    edit(checkout, "data/simulate.py", "\n# edited\n")
     (checkout / "workflow/scripts/download_task.py").touch()
     assert "Nothing to be done" in run(checkout)
 
