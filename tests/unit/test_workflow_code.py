@@ -19,7 +19,7 @@ def test_the_registry_of_encoders_is_free_of_its_kinds(repository):
 
 
 @pytest.mark.parametrize(
-    "script", ["tokenize_task", "embed", "evaluate", "attack_shard", "rescore"]
+    "script", ["tokenize_task", "embed", "evaluate", "attack_shard", "transfer"]
 )
 @pytest.mark.parametrize("kind", workflow_code.ENCODER_MODULES)
 def test_what_only_uses_an_encoder_has_no_code_of_training(repository, script, kind):
@@ -60,12 +60,12 @@ def test_kinds_of_encoders_have_the_modules_that_the_registry_imports(repository
         ([None, 47356, None], 1000, 48),
         ([None, 5920, 600], 100, 6),
         ([500, 60, None], 7, 9),
-        ([None, None, None], 10, 1),
+        ([None, None, None], 10, 3),
         ([0], 10, 1),
     ],
 )
 def test_shards_follow_from_the_smallest_known_size(sizes, shard_size, shards):
-    assert workflow_code.shard_count(sizes, shard_size) == shards
+    assert workflow_code.shard_count(sizes, shard_size, otherwise=3) == shards
 
 
 def test_a_kind_names_its_module():

@@ -16,10 +16,8 @@ from calling import REPOSITORY, run_workflow, snakemake
 from endings import half_written
 
 TABLE = tiny.attack_table(tiny.CNN)
-STATE = TABLE.replace(".parquet", "/shard0.state")
-LOG = (
-    f"results/{tiny.NAME}/logs/attack/{tiny.TASK}.{tiny.CNN}.seed0.baseline.genetic.test.shard0.log"
-)
+STATE = TABLE.replace(".parquet", "/search.state")
+LOG = f"results/{tiny.NAME}/logs/attack/{tiny.TASK}.{tiny.CNN}.seed0.baseline.genetic.test.log"
 # Searches that succeed seldom, since few positions may be edited, and that are patient: enough
 # time to disturb them.
 CONFIG = copy.deepcopy(tiny.CONFIG)
@@ -49,7 +47,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory in which everything before the attack is done."""
     folder = tmp_path_factory.mktemp("runs") / "trained"
-    run_workflow(folder, CONFIG, TABLE, "--omit-from", "attack_shard", root=checkout, check=True)
+    run_workflow(folder, CONFIG, TABLE, "--omit-from", "attack", root=checkout, check=True)
     return folder
 
 

@@ -130,8 +130,10 @@ def later_rounds(
     """
     n = n_defences * (last - first + 1)
     n_attacks = n_adversarial * (last - first)
-    jobs = {"harden": n, "evaluate": n, "replay": n, "rescore": n + n_attacks}
-    jobs["attack_shard"] = n * TEST_SHARDS + n_attacks * TRAIN_SHARDS
+    jobs = {"harden": n, "attack_round": n, "attack_shard": n * TEST_SHARDS}
+    if n_attacks:
+        jobs["attack"] = n_attacks
+        jobs["attack_shard"] += n_attacks * TRAIN_SHARDS
     # Of the last rounds alone.
     jobs |= {"transfer": n_defences, "reverse_replay": n_defences}
     return jobs | {"gather_rounds": n_defences, **REPORT}

@@ -46,7 +46,7 @@ EDITED = "\n# edited\n"
 CODE = "\n_EDITED = 1\n"
 IN_PROFILE = """
 set-threads: {fine_tune: 1}
-set-resources: {attack_shard: {mem_mb: 9000, runtime: 60, slurm_partition: long}}
+set-resources: {attack: {mem_mb: 9000, runtime: 60, slurm_partition: long}}
 """
 
 
@@ -88,7 +88,7 @@ def module(path: str, beyond: tuple[str, ...] = (), **only: str) -> Change:
 # Every encoder is asked about the adversaries of all.
 OF_ALL_ENCODERS = ("transfer", "gather_rounds")
 # Every defence is shown the adversaries of the baseline, and the baseline those of every defence.
-OF_ALL_DEFENCES = ("replay", "reverse_replay", "gather_rounds")
+OF_ALL_DEFENCES = ("reverse_replay", "gather_rounds")
 
 CHANGES = {
     "an option of one attack (`attacks/greedy`)": option("attacks/greedy/beam", 2, attack="greedy"),
@@ -352,11 +352,11 @@ def test_what_a_killed_call_has_left_runs_again(checkout, tmp_path):
     clone = tmp_path / "checkout"
     shutil.copytree(checkout, clone)
     left = clone / f"results/matrix/sequence/{TASK}/{tiny.CNN}/seed0/baseline/attacks/greedy"
-    name = str((left / "test/shard0.parquet").relative_to(clone))
+    name = str((left / "test.parquet").relative_to(clone))
     record = clone / ".snakemake/metadata" / urlsafe_b64encode(name.encode()).decode()
     record.unlink()
 
-    assert {"attack_shard", "rescore"} <= rules_of(planned(clone)) <= ROWS[next(iter(CHANGES))]
+    assert {"attack"} <= rules_of(planned(clone)) <= ROWS[next(iter(CHANGES))]
 
 
 CONDA = """#!/bin/sh

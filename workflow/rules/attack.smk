@@ -2,6 +2,9 @@
 
 STAGE = f"{SEQUENCE}/seed{{seed}}/{{stage}}"
 ATTACK = f"{STAGE}/attacks/{{attack}}/{{split}}"
+ATTACK_PARTS = [
+    f"genosiege.sequence.{part}" for part in ("search_part", "rescoring_part")
+]
 
 
 rule draw_sample:
@@ -28,6 +31,7 @@ rule draw_sample:
         "../scripts/draw_sample.py"
 
 
+# Where a sample is cut into shards; else the search is a part of the attack.
 rule attack_shard:
     input:
         model=f"{STAGE}/model.safetensors",
@@ -59,13 +63,13 @@ rule attack_shard:
         attack_seeds=attack_seeds,
         compute=oracle_options(),
         n_shards=shards,
-        shard_size=setting("compute/shard_size"),
+        search_code=code_with("attack_shard", encoder=True, attack=True),
         code=code_with("attack_shard", encoder=True, attack=True),
     script:
         "../scripts/attack_shard.py"
 
 
-rule rescore:
+rule attack:
     input:
         model=f"{STAGE}/model.safetensors",
         description=f"{STAGE}/model.json",
@@ -73,10 +77,16 @@ rule rescore:
         sample=f"{SEQUENCE}/samples/{{split}}.parquet",
         shards=attack_shards,
         motifs=MOTIFS,
+        variants=variant_files,
     output:
         table=f"{ATTACK}.parquet",
     log:
-        "<logs>/rescore/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.log",
+        "<logs>/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.log",
+    benchmark:
+        "<results>/benchmarks/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.{split}.tsv"
+    # Test sequences of a round: `attack_round`.
+    wildcard_constraints:
+        stage="baseline|[A-Za-z0-9_-]+/round[1-9][0-9]*(?=/attacks/[^/]+/train[.])",
     priority: FIRST
     conda:
         "../../envs/sequence.yaml"
@@ -84,7 +94,7 @@ rule rescore:
     resources:
         gpu=1,
         mem_mb=8000,
-        runtime=60,
+        runtime=1440,
     params:
         encoder=encoder_entry,
         truth=known_truth,
@@ -92,7 +102,9 @@ rule rescore:
         constraints=setting("constraints"),
         tss_index=tss_index,
         attack_seeds=attack_seeds,
+        compute=oracle_options(),
         batch_size=setting("compute/batch_size"),
-        code=code_with("rescore", encoder=True, attack=True, truth=True),
+        search_code=code_with("attack_shard", encoder=True, attack=True),
+        code=code_with("attack", *ATTACK_PARTS, encoder=True, attack=True, truth=True),
     script:
-        "../scripts/rescore.py"
+        "../scripts/attack.py"

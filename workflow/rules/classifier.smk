@@ -125,17 +125,17 @@ rule fine_tune:
 rule evaluate:
     input:
         unpack(test_features),
-        model=f"{SEQUENCE}/seed{{seed}}/{{stage}}/model.safetensors",
-        description=f"{SEQUENCE}/seed{{seed}}/{{stage}}/model.json",
+        model=f"{BASELINE}/model.safetensors",
+        description=f"{BASELINE}/model.json",
         encoder=encoder_files,
         test="<results>/data/{task}/test.parquet",
     output:
-        metrics=f"{SEQUENCE}/seed{{seed}}/{{stage}}/metrics.json",
-        predictions=f"{SEQUENCE}/seed{{seed}}/{{stage}}/predictions.parquet",
+        metrics=f"{BASELINE}/metrics.json",
+        predictions=f"{BASELINE}/predictions.parquet",
     log:
-        "<logs>/evaluate/{task}.{encoder}.seed{seed}.{stage}.log",
+        "<logs>/evaluate/{task}.{encoder}.seed{seed}.log",
     benchmark:
-        "<results>/benchmarks/evaluate/{task}.{encoder}.seed{seed}.{stage}.tsv"
+        "<results>/benchmarks/evaluate/{task}.{encoder}.seed{seed}.tsv"
     priority: FIRST
     conda:
         "../../envs/sequence.yaml"

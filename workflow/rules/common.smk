@@ -259,9 +259,14 @@ def encoder_files(wildcards):
     )
 
 
+def split_of(wildcards):
+    """Name the split that a job is about; one of a rule without `{split}`, the test split."""
+    return wildcards.get("split", "test")
+
+
 def sample_size(wildcards):
     """Give how many sequences of `{split}` are attacked at most; those of train for hardening."""
-    if wildcards.split == "train":
+    if split_of(wildcards) == "train":
         return config["hardening"]["train_attack_samples"]
     asked = config["sampling"]["attack_samples"]
     if is_truth(wildcards.encoder):
@@ -286,10 +291,12 @@ def sample_setting(wildcards):
 def shards(wildcards):
     """Count the shards of `{split}`'s sample, from the configuration alone."""
     rows = config["tasks"][wildcards.task].get("rows") or {}
-    cap = "train_samples" if wildcards.split == "train" else "eval_samples"
+    split = split_of(wildcards)
+    cap = "train_samples" if split == "train" else "eval_samples"
     return workflow_code.shard_count(
-        [sample_size(wildcards), rows.get(wildcards.split), config["sampling"][cap]],
+        [sample_size(wildcards), rows.get(split), config["sampling"][cap]],
         config["compute"]["shard_size"],
+        config["compute"]["shards"],
     )
 
 
@@ -417,19 +424,21 @@ def gpus(wildcards):
 
 
 def attack_shards(wildcards):
-    """Name the shards of one attack on one split, in order."""
-    names = {key: value for key, value in wildcards.items() if value is not None}
-    return expand(
-        f"{SEQUENCE}/seed{{seed}}/{{stage}}/attacks/{{attack}}/{{split}}/shard{{shard}}.parquet",
-        shard=range(shards(wildcards)),
-        **names,
+    """Name the shards of one attack on one split, in order; none where one job is enough."""
+    n = shards(wildcards)
+    if n == 1:
+        return []
+    place = (
+        f"{SEQUENCE}/seed{{seed}}/{{stage}}/attacks/{{attack}}/{split_of(wildcards)}"
     )
+    place = place.format(**wildcards)
+    return [f"{place}/shard{shard}.parquet" for shard in range(n)]
 
 
 def attack_seeds(wildcards):
     """Give the seeds of an attack on `{split}`; adversaries to train on take one."""
     seeds = config["sampling"]["attack_seeds"]
-    return [min(seeds)] if wildcards.split == "train" else seeds
+    return [min(seeds)] if split_of(wildcards) == "train" else seeds
 
 
 # The files of further motifs; what is lost of them is counted in every mode.

@@ -31,15 +31,19 @@ checkpoint decide_round:
 rule harden:
     input:
         unpack(round_data),
+        unpack(test_features),
         model=of_previous("model.safetensors"),
         description=of_previous("model.json"),
         encoder=encoder_files,
         sample=clean_sample,
         attacks=adversaries,
         motifs=MOTIFS,
+        test="<results>/data/{task}/test.parquet",
     output:
         model=f"{ROUND}/model.safetensors",
         description=f"{ROUND}/model.json",
+        metrics=f"{ROUND}/metrics.json",
+        predictions=f"{ROUND}/predictions.parquet",
     log:
         "<logs>/harden/{task}.{encoder}.seed{seed}.{defence}.round{round}.log",
     benchmark:
@@ -55,6 +59,7 @@ rule harden:
     params:
         encoder=encoder_entry,
         hardening=round_options,
+        batch_size=setting("compute/batch_size"),
         constraints=setting("constraints"),
         tss_index=tss_index,
         code=code_with("harden", encoder=True),
@@ -62,30 +67,26 @@ rule harden:
         "../scripts/harden.py"
 
 
-# The transfer of a baseline's adversaries to its own later rounds.
-rule replay:
+# The model of a round is asked about the baseline's adversaries in the same job.
+use rule attack as attack_round with:
     input:
-        model=f"{ROUND}/model.safetensors",
-        description=f"{ROUND}/model.json",
+        model=f"{STAGE}/model.safetensors",
+        description=f"{STAGE}/model.json",
         encoder=encoder_files,
-        attacks=[f"{SEQUENCE}/seed{{seed}}/baseline/attacks/{{attack}}/test.parquet"],
+        sample=f"{SEQUENCE}/samples/test.parquet",
+        shards=attack_shards,
+        motifs=MOTIFS,
+        variants=variant_files,
+        baseline=f"{BASELINE}/attacks/{{attack}}/test.parquet",
     output:
-        table=f"{ROUND}/replay/{{attack}}.parquet",
+        table=f"{STAGE}/attacks/{{attack}}/test.parquet",
+        replay=f"{STAGE}/replay/{{attack}}.parquet",
     log:
-        "<logs>/replay/{task}.{encoder}.seed{seed}.{defence}.round{round}.{attack}.log",
-    conda:
-        "../../envs/sequence.yaml"
-    threads: 1
-    resources:
-        gpu=1,
-        mem_mb=8000,
-        runtime=60,
-    params:
-        encoder=encoder_entry,
-        batch_size=setting("compute/batch_size"),
-        code=code_with("transfer", encoder=True),
-    script:
-        "../scripts/transfer.py"
+        "<logs>/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.test.log",
+    benchmark:
+        "<results>/benchmarks/attack/{task}.{encoder}.seed{seed}.{stage}.{attack}.test.tsv"
+    wildcard_constraints:
+        stage="[A-Za-z0-9_-]+/round[1-9][0-9]*",
 
 
 # The other way round, so that no model is asked about more adversaries than the other.

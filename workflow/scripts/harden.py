@@ -1,7 +1,7 @@
-"""Train one round of a defence: the model before it, on what the defence takes."""
+"""Train one round of a defence: the model before it, on what the defence takes. Measure it."""
 
-from genosiege import runtime
-from genosiege.sequence import encoders, examples, hardening, results, tables
+from genosiege import files, runtime
+from genosiege.sequence import encoders, evaluation, examples, hardening, results, splits, tables
 from genosiege.sequence.constraints import Constraints
 
 with runtime.script(snakemake):
@@ -9,6 +9,7 @@ with runtime.script(snakemake):
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     options = hardening.Hardening.from_config(params.hardening)
     which = examples.Round(names.task, names.encoder, int(names.seed), int(names.round))
+    stage = f"{names.defence}/round{which.number}"
     pool = examples.of_round(
         options,
         which,
@@ -32,9 +33,17 @@ with runtime.script(snakemake):
         {
             "task": which.task,
             "seed": which.seed,
-            "stage": f"{names.defence}/round{which.number}",
+            "stage": stage,
             "defence": names.defence,
             "round": which.number,
             **hardening.describe(options, pool, hardened),
         },
     )
+    measured = evaluation.evaluate(
+        encoders.load(snakemake.output.model, params.encoder, given.encoder),
+        splits.read_split(given.test, given.get("test_features")),
+        {"task": which.task, "encoder": which.encoder, "seed": which.seed, "stage": stage},
+        params.batch_size,
+    )
+    files.write_parquet(measured.predictions, snakemake.output.predictions)
+    files.write_json(measured.metrics, snakemake.output.metrics)

@@ -46,13 +46,15 @@ class Job(Protocol):
 
 
 @contextmanager
-def script(job: Job) -> Iterator[None]:
+def script(job: Job, is_part: bool = False) -> Iterator[None]:
     """Run a script's body: output to its log, a user's mistake as one line.
 
     Parameters
     ----------
     job : Job
         What Snakemake calls `snakemake`; the folder of its log is created.
+    is_part : bool
+        Whether this process does a part of the job for another, whose log it goes on with.
 
     Raises
     ------
@@ -64,12 +66,13 @@ def script(job: Job) -> Iterator[None]:
     """
     log, code = job.log[0], job.params.code
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    # A job left over from a killed call may still be writing to the old file.
-    Path(log).unlink(missing_ok=True)
+    if not is_part:
+        # A job left over from a killed call may still be writing to the old file.
+        Path(log).unlink(missing_ok=True)
     terminal = sys.stderr
     # Line by line, so that a reader can follow a long job.
     with (
-        open(log, "w", buffering=1) as handle,
+        open(log, "a", buffering=1) as handle,
         redirect_stdout(handle),
         redirect_stderr(handle),
     ):
@@ -92,7 +95,8 @@ def script(job: Job) -> Iterator[None]:
             yield
             code_digest.check(code, SCRIPTS)
         except _Stopped:
-            slurm_jobs.requeue_if_preempted()
+            if not is_part:
+                slurm_jobs.requeue_if_preempted()
             raise
         except InputError as error:
             # A path may have line ends.
@@ -113,6 +117,8 @@ class _Stopped(SystemExit):
 
 
 def _stop(number: int, _frame: object) -> None:
+    # Whoever saves its state is not to be stopped once more.
+    signal.signal(number, signal.SIG_IGN)
     logging.getLogger(__name__).info("stopped by signal %d", number)
     raise _Stopped(128 + number)
 

@@ -42,7 +42,7 @@ def attack_module(kind: str) -> str:
     return f"genosiege.sequence.attacks.{kind}"
 
 
-def shard_count(known_sizes: Iterable[int | None], shard_size: int) -> int:
+def shard_count(known_sizes: Iterable[int | None], shard_size: int, otherwise: int) -> int:
     """Count the shards of a sample from the configuration alone.
 
     Parameters
@@ -50,16 +50,18 @@ def shard_count(known_sizes: Iterable[int | None], shard_size: int) -> int:
     known_sizes : iterable of int or None
         Upper limits of the sample's size; None says nothing. The smallest counts.
     shard_size : int
-        Sequences in a shard, at least 1.
+        Sequences in a shard at most, at least 1.
+    otherwise : int
+        How many there are where no size is known.
 
     Returns
     -------
     int
-        At least 1; 1 where no limit is known.
+        At least 1.
     """
     limits = [size for size in known_sizes if size is not None]
     if not limits:
-        return 1
+        return otherwise
     return max(1, -(-min(limits) // shard_size))
 
 

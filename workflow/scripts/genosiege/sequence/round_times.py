@@ -36,7 +36,8 @@ def round_times_table(
     pandas.DataFrame
         Columns as in the caption `workflow/report/round_times.rst`, in seconds. A part that a
         round does not have takes 0: an attack for training where it is a control, or where the
-        attack on the test sample of the round before is used for it.
+        attack on the test sample of the round before is used for it. A round is measured in the
+        job that trains it.
 
     Raises
     ------
@@ -58,8 +59,8 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     parts = {
         "attack_train_s": 0.0,
         "harden_s": 0.0,
-        "evaluate_s": _seconds(folder / "evaluate" / f"{model}.{stage}.tsv"),
-        "attack_test_s": _shards(folder / "attack" / f"{model}.{stage}.{attack}.test"),
+        "evaluate_s": 0.0 if number else _seconds(folder / "evaluate" / f"{model}.tsv"),
+        "attack_test_s": _attack(folder / "attack" / f"{model}.{stage}.{attack}.test"),
     }
     if number:
         made = f"{model}.{record['defence']}.round{number}.tsv"
@@ -67,21 +68,22 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, float]:
         if record["kind"] in ATTACKING and record["adversary_source"] == "train":
             previous = f"{record['defence']}/round{number - 1}" if number > 1 else "baseline"
             attacked = folder / "attack" / f"{model}.{previous}.{attack}.train"
-            parts["attack_train_s"] = _shards(attacked)
+            parts["attack_train_s"] = _attack(attacked)
     return parts
 
 
-def _shards(stem: Path) -> float:
-    """Sum up the shards of an attack; nan where there is none, or a gap in their numbers."""
-    times = {}
+def _attack(stem: Path) -> float:
+    """Sum up an attack and its shards, if any; nan where one is missing, by their numbers."""
+    times: dict[int, float] = {}
     # A stage has a slash in it: the files of a round lie in a folder of their own.
     for path in stem.parent.glob("*.tsv"):
         number = re.fullmatch(rf"{re.escape(stem.name)}\.shard(\d+)\.tsv", path.name)
         if number:
             times[int(number[1])] = _seconds(path)
-    if not times or set(times) != set(range(len(times))):
+    if set(times) != set(range(len(times))):
         return math.nan
-    return sum(times[number] for number in sorted(times))
+    whole = _seconds(stem.with_name(f"{stem.name}.tsv"))
+    return whole + sum(times[number] for number in sorted(times))
 
 
 def _seconds(path: Path) -> float:

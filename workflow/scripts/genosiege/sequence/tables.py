@@ -77,27 +77,19 @@ def read(path: str | PathLike[str], columns: dict[str, str]) -> pd.DataFrame:
     return table[list(columns)]
 
 
-def shard_of(sample: pd.DataFrame, shard: int, n_shards: int, shard_size: int) -> pd.DataFrame:
-    """Cut one shard out of a sample.
+def shard_of(sample: pd.DataFrame, shard: int, n_shards: int) -> pd.DataFrame:
+    """Take one shard out of a sample: the rows `shard`, `shard + n_shards` and so on.
 
-    Parameters
-    ----------
-    sample : pandas.DataFrame
-        The whole sample.
-    shard, n_shards : int
-        Which shard of how many. The last one takes all that is left, since the number of
-        shards is decided before anybody has counted the sample.
-    shard_size : int
-        Rows of every other shard.
+    So shards are about equally large, though the number of them is decided before anybody has
+    counted the sample.
     """
-    end = len(sample) if shard == n_shards - 1 else (shard + 1) * shard_size
-    return sample.iloc[shard * shard_size : end]
+    return sample.iloc[shard::n_shards]
 
 
 def gather_shards(
     paths: Sequence[str], sample: pd.DataFrame, attack_seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """Join the shards of a sample, given in order, and check that nobody is missing.
+    """Join the shards of a sample, and check that nobody is missing.
 
     Returns
     -------
@@ -110,7 +102,10 @@ def gather_shards(
         If the shards are not the sample, once for each attack seed.
     """
     joined = pd.concat([read(path, SHARD_COLUMNS) for path in paths], ignore_index=True)
-    joined = joined.sort_values("attack_seed", kind="stable", ignore_index=True)
+    # Whoever is not of the sample comes last.
+    joined["place"] = joined["id"].map({name: at for at, name in enumerate(sample["id"])})
+    joined = joined.sort_values(["attack_seed", "place"], kind="stable", ignore_index=True)
+    joined = joined.drop(columns="place")
     expected = [(seed, name) for seed in sorted(attack_seeds) for name in sample["id"]]
     if list(zip(joined["attack_seed"], joined["id"], strict=True)) != expected:
         raise InputError(
