@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {
         "datasets": [],
     },
     "sampling": {"attack_samples": 16},
-    "compute": {"shard_size": 8, "precision": "fp32", "batching": "per_sequence"},
+    "compute": {"shard_size": 8, "precision": "fp32", "batching": "per_sequence", "device": "cpu"},
     "certify": {"max_edits": 0},
     # Few positions may be edited, so that searches succeed seldom; they are patient.
     "constraints": {"edit_mask": {"editable": [[0, 9]]}},

@@ -22,7 +22,7 @@ CONFIG = {
         "models": ["cnn"],
     },
     "sampling": {"attack_samples": 12},
-    "compute": {"shard_size": 6, "precision": "fp32", "batching": "per_sequence"},
+    "compute": {"shard_size": 6, "precision": "fp32", "batching": "per_sequence", "device": "cpu"},
     "hardening": {
         "rounds": 1,
         "train_attack_samples": 12,

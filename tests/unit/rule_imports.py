@@ -199,7 +199,7 @@ def _read(
                 imports.add(node.module)
         elif isinstance(node, ast.Call) and node.args:
             called = ast.unparse(node.func)
-            if called in ("importlib.import_module", "import_module", "__import__"):
+            if called in ("importlib.import_module", "import_module", "__import__", "parts.run"):
                 imports.add(_text(node.args[0], texts))
             elif called == "getattr":
                 mentions.add(_text(node.args[1], texts))

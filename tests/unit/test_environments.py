@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import rule_imports
 import yaml
-from rattler import Channel, MatchSpec
+from rattler import Channel, MatchSpec, Version, VersionSpec
 from rattler.exceptions import InvalidMatchSpecError
 from rule_imports import ROOT, SCRIPTS, UNKNOWN, Rule, normal
 
@@ -50,20 +50,21 @@ def locked() -> dict[str, str]:
     return {normal(name): number for name, number in lines}
 
 
-def pin(dependency: str) -> tuple[str, str]:
-    """Read conda's name and the version of a dependency; refuse one that leaves it open."""
+def pin(dependency: str) -> tuple[str, VersionSpec]:
+    """Read conda's name and the versions of a dependency; refuse one that leaves them open."""
     spec = MatchSpec(dependency, strict=True)
-    exact = re.fullmatch(r"(\d+(?:\.\d+)+(?:\.post\d+)?)\.\*", str(spec.version))
-    if not exact:
-        raise ValueError(f"{dependency}: this is not name=version")
-    return spec.name.normalized, exact[1]
+    exact = re.fullmatch(r"\d+(\.\d+)+\.\*", str(spec.version))
+    narrow = re.fullmatch(r">=\d+(\.\d+)+,<\d+(\.\d+)*", str(spec.version))
+    if not exact and not narrow:
+        raise ValueError(f"{dependency}: this is neither name=version nor name>=version,<version")
+    return spec.name.normalized, VersionSpec(str(spec.version))
 
 
 def dependencies(environment: Path) -> list[str]:
     return yaml.safe_load(environment.read_text())["dependencies"]
 
 
-def pins(environment: Path) -> dict[str, str]:
+def pins(environment: Path) -> dict[str, VersionSpec]:
     """Map the packages of an environment, as PyPI calls them, to their versions."""
     return {
         normal(PYPI.get(name, name)): number for name, number in map(pin, dependencies(environment))
@@ -98,12 +99,28 @@ def test_this_environment_is_the_locked_one():
 
 @of_each_environment
 def test_an_environment_has_the_lock_files_versions(environment):
-    lock = locked()
+    lock = {name: number.partition(".post")[0] for name, number in locked().items()}
     every = pins(environment)
     ours = {name: every[name] for name in every if name not in NOT_IMPORTED}
 
-    assert every["python"] == "3.12"
-    assert ours == {name: lock.get(name) for name in ours}
+    assert every["python"] == VersionSpec("3.12.*")
+    assert [name for name in ours if not ours[name].matches(Version(lock[name]))] == []
+
+
+def test_a_range_holds_a_version_as_conda_compares_them():
+    spec = pin("transformers>=5.13.1,<5.16")[1]
+
+    assert [spec.matches(Version(v)) for v in ("5.13.1", "5.15.9", "5.13.0", "5.16")] == [
+        True, True, False, False
+    ]  # fmt: skip
+
+
+def test_each_pin_stands_in_the_table_of_what_was_seen():
+    page = (ROOT / "envs/README.md").read_text()
+    seen = dict(re.findall(r"^\| ([\w.-]+) \| `(.+?)` \| .+ \|$", page, flags=re.M))
+    written = [one for environment in ENVIRONMENTS for one in dependencies(environment)]
+
+    assert set(written) == {name + version for name, version in seen.items()}
 
 
 @of_each_environment
@@ -119,9 +136,9 @@ def test_what_is_no_match_spec_is_refused(dependency):
         pin(dependency)
 
 
-@pytest.mark.parametrize("dependency", ["numpy", "numpy>=2.4", "numpy=2.4,<3", "numpy!=2.4.1"])
+@pytest.mark.parametrize("dependency", ["numpy", "numpy>=2.4", "numpy<3", "numpy!=2.4.1"])
 def test_a_dependency_that_leaves_its_version_open_is_refused(dependency):
-    with pytest.raises(ValueError, match="this is not name=version"):
+    with pytest.raises(ValueError, match="this is neither name=version"):
         pin(dependency)
 
 

@@ -15,14 +15,22 @@ def profile(name: str) -> dict[str, Any]:
     return yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text())
 
 
+RULE = r"^(?=(?:use rule|rule|checkpoint) )"
+
+
 def rules() -> dict[str, str]:
     """Give the text of every rule by its name."""
     blocks = [
         block
         for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
-        for block in re.split(r"^(?:rule|checkpoint) ", file.read_text(), flags=re.M)[1:]
+        for block in re.split(RULE, file.read_text(), flags=re.M)[1:]
     ]
-    return {block.partition(":")[0]: block for block in blocks}
+    found = {block.split()[1].removesuffix(":"): block for block in blocks if block[:3] != "use"}
+    for block in blocks:
+        # What a rule takes over from another, it takes as it is.
+        if variant := re.match(r"use rule (\w+) as (\w+) with:", block):
+            found[variant[2]] = found[variant[1]]
+    return found
 
 
 def asked(rule: str, resource: str) -> str:
@@ -49,7 +57,10 @@ def test_every_rule_with_a_gpu_has_more_in_its_next_attempt():
 def test_a_first_attempt_gets_what_the_rule_asks_for(rule, resources):
     known = rules()[rule]
 
-    assert resources == {name: f"{asked(known, name)} * attempt" for name in ("mem_mb", "runtime")}
+    assert resources == {
+        "mem_mb": f"{asked(known, 'mem_mb')} * attempt",
+        "runtime": f"min({asked(known, 'runtime')} * attempt, $GENOSIEGE_MAX_RUNTIME)",
+    }
 
 
 def test_every_rule_says_what_it_needs():
@@ -65,7 +76,7 @@ def test_the_plugin_reads_the_example_of_partitions():
         each.name: each for each in read_partition_file(ROOT / "profiles/slurm/partitions.yaml")
     }
     first = [entry["runtime"] for entry in profile("slurm")["set-resources"].values()]
-    longest = max(int(text.removesuffix(" * attempt")) for text in first)
+    longest = max(int(re.findall(r"\d+", text)[0]) for text in first)
 
     assert partitions["gpu"].limits.max_gpu > 0
     assert partitions["cpu"].limits.max_gpu == 0

@@ -188,7 +188,7 @@ def test_files_that_only_look_newer_rerun_nothing(checkout, plan):
 def test_an_edited_module_reruns_its_dependents_and_an_edit_taken_back_nothing(checkout, plan):
     path = checkout / "workflow/scripts/genosiege/sequence/certificates.py"
     before = path.read_text()
-    path.write_text(before + "\n# edited\n")
+    path.write_text(before + "\n_EDITED = 1\n")
     edited = plan()
     path.write_text(before)
 

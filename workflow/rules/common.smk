@@ -73,6 +73,8 @@ def read_code():
 
 read_code()
 
+workflow_code.tell_jobs(config["compute"])
+
 
 def is_output(path):
     """Tell whether a rule makes a file or folder."""

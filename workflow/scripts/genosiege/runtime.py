@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -140,11 +141,50 @@ def use(threads: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+DEVICE = "GENOSIEGE_DEVICE"
+"""Environment variable that tells jobs the setting `compute: device`, which is no parameter."""
+
+
 def device() -> "torch.device":
-    """Return the first CUDA device where there is one, else the CPU."""
+    """Return the device that the settings ask for; `auto`: the first of CUDA, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If this job was given a GPU, or asks for one, and torch finds none: days of work on a GPU
+        would take months on the CPU, and nobody would know.
+    """
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    asked = os.environ.get(DEVICE, "auto")
+    if asked == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    names = ("SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
+    given = [f"{name}={os.environ[name]}" for name in names if _names_a_gpu(os.environ.get(name))]
+    if asked == "cuda" or given:
+        why = f"this job was given a GPU ({given[0]})" if given else "compute: device is cuda"
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        raise InputError(
+            f"{why}, and torch {torch.__version__}, built {built}, finds none ({_driver()}); "
+            "install a build of torch for this driver, or set compute: device: cpu."
+        )
+    return torch.device("cpu")
+
+
+def _names_a_gpu(value: str | None) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES and the like name a GPU; −1 and nothing hide all."""
+    return value is not None and value.strip() not in ("", "-1", "NoDevFiles")
+
+
+def _driver() -> str:
+    try:
+        line = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return "there is no driver of NVIDIA"
+    version = re.search(r"\d+\.\d+[.\d]*", line)
+    return f"NVIDIA's driver {version[0] if version else 'of unknown version'}"
 
 
 def machine(device: "torch.device | None" = None) -> str:

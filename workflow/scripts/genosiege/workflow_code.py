@@ -37,6 +37,16 @@ def prefer_in_jobs(scripts: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(scripts), *kept])
 
 
+def tell_jobs(compute: Mapping[str, object]) -> None:
+    """Tell all processes started from now on where and how long jobs run.
+
+    No parameter of a rule says so: it is no reason to run a job again. `runtime.device` asks for
+    the one, the profile of SLURM for the other.
+    """
+    os.environ["GENOSIEGE_DEVICE"] = str(compute["device"])
+    os.environ["GENOSIEGE_MAX_RUNTIME"] = str(compute["max_runtime"])
+
+
 def attack_module(kind: str) -> str:
     """Name the module of a kind of attack; the registry imports it by name."""
     return f"genosiege.sequence.attacks.{kind}"
