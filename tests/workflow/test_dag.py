@@ -79,6 +79,17 @@ def test_shards_follow_from_the_configuration(workflow, samples, size, shards):
     assert re.search(r"^attack +1$", output, flags=re.M)
 
 
+def test_no_job_asks_a_cluster_for_more_time_than_the_site_gives(workflow, repository):
+    config = {"run": {"encoders": ["cnn"], "seeds": [0]}, "compute": {"max_runtime": 100}}
+    slurm = ("--profile", repository / "profiles/slurm", "--sdm", "env-modules")
+
+    output = workflow(config, "--dry-run", *slurm, base="demo.yaml", check=True).stdout
+
+    asked = [int(minutes) for minutes in re.findall(r"runtime=(\d+)", output)]
+    assert max(asked) == 100
+    assert min(asked) < 100
+
+
 @pytest.mark.parametrize("mode", ["soft", "off"])
 def test_attacks_depend_on_the_files_of_further_motifs(workflow, tmp_path, mode):
     (tmp_path / "mine.jaspar").write_text(">MA0001.1\nA [1]\nC [1]\nG [1]\nT [1]\n")

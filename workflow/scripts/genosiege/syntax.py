@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
 
 
 def digest(tree: ast.AST) -> str:
@@ -27,11 +26,9 @@ def digest(tree: ast.AST) -> str:
     left out, how f-strings are cut. Here a field that is empty is left out, and neighbouring
     texts of an f-string are joined, so that 3.11 to 3.13 give equal digests.
     """
-    said = hashlib.sha256()
-    for word in _words(tree, in_function=False):
-        said.update(word.encode("utf-8", "surrogatepass"))
-        said.update(b"\0")
-    return said.hexdigest()
+    words: list[str] = []
+    _say(tree, words, in_function=False)
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -39,30 +36,33 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores", "simple"})
 
 
-def _words(node: object, in_function: bool) -> Iterator[str]:
+def _say(node: object, words: list[str], in_function: bool) -> None:
     if isinstance(node, list):
-        yield "["
+        words.append("[")
         for item in node:
             if not _says_nothing(item):
-                yield from _words(item, in_function)
-        yield "]"
+                _say(item, words, in_function)
+        words.append("]")
     elif not isinstance(node, ast.AST):
-        yield f"{type(node).__name__} {node!r}"
+        words.append(f"{type(node).__name__} {node!r}")
     elif isinstance(node, ast.AnnAssign) and in_function:
-        yield from _words(_unannotated(node), in_function)
+        _say(_unannotated(node), words, in_function)
     else:
-        yield type(node).__name__
-        inside = isinstance(node, _FUNCTIONS) or (
-            in_function and not isinstance(node, ast.ClassDef)
-        )
-        for name, value in ast.iter_fields(node):
-            if name in _UNSAID or _is_hint(node, name):
-                continue
-            if isinstance(node, ast.Constant) or (value is not None and value != []):
-                yield name
-                joined = _joined(value) if isinstance(node, ast.JoinedStr) else value
-                yield from _words(joined, inside)
-        yield "."
+        _say_node(node, words, in_function)
+
+
+def _say_node(node: ast.AST, words: list[str], in_function: bool) -> None:
+    words.append(type(node).__name__)
+    inside = isinstance(node, _FUNCTIONS) or (in_function and not isinstance(node, ast.ClassDef))
+    is_constant = isinstance(node, ast.Constant)
+    for name in node._fields:
+        if name in _UNSAID or _is_hint(node, name):
+            continue
+        value = getattr(node, name, None)
+        if is_constant or (value is not None and value != []):
+            words.append(name)
+            _say(_joined(value) if isinstance(node, ast.JoinedStr) else value, words, inside)
+    words.append(".")
 
 
 def _says_nothing(node: object) -> bool:
