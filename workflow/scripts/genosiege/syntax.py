@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from typing import Any
 
 
 def digest(tree: ast.AST) -> str:
@@ -58,7 +59,7 @@ def _say_node(node: ast.AST, words: list[str], in_function: bool) -> None:
     for name in node._fields:
         if name in _UNSAID or _is_hint(node, name):
             continue
-        value = getattr(node, name, None)
+        value: Any = getattr(node, name, None)
         if is_constant or (value is not None and value != []):
             words.append(name)
             _say(_joined(value) if isinstance(node, ast.JoinedStr) else value, words, inside)
