@@ -1,6 +1,5 @@
 """Tables of certificates, transfer and latent attacks against small ones computed by hand."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from as_snakemake import run_script
 from toy_tables import PLACE, attack, attack_row, certified, flip, metrics
 
 from genosiege import files
@@ -169,26 +169,12 @@ def test_a_table_is_written_as_csv_and_as_page(tmp_path: Path) -> None:
     assert "<title>Worst case</title>" in page and "0.25 [0.1, 0.4]" in page
 
 
-AS_SNAKEMAKE_DOES = """
-import json, runpy, sys
-from types import SimpleNamespace
-given = json.loads(sys.argv[2])
-given |= {name: SimpleNamespace(**given[name]) for name in ("input", "params")}
-runpy.run_path(sys.argv[1], {"snakemake": SimpleNamespace(**given)})
-"""
-
-
-def run_script(folder: Path, inputs: dict[str, list[str]], kinds: dict[str, str]) -> None:
-    """Run the script as a process of its own, with what Snakemake would give it."""
-    scripts = REPOSITORY / "workflow" / "scripts"
+def make_tables(folder: Path, inputs: dict[str, list[str]], kinds: dict[str, str]) -> None:
     outputs = {name: str(folder / f"{name}.csv") for name in AUDITS}
     outputs |= {f"{name}_page": str(folder / f"{name}.html") for name in AUDITS}
-    given = {
-        "input": inputs, "output": outputs, "params": {"kinds": kinds, "truths": []},
-        "log": [str(folder / "log")],
-    }  # fmt: skip
-    command = [sys.executable, "-c", AS_SNAKEMAKE_DOES, "make_audit_tables.py", json.dumps(given)]
-    subprocess.run(command, cwd=scripts, check=True)
+    params = {"kinds": kinds, "truths": []}
+    done = run_script("make_audit_tables", folder, input=inputs, output=outputs, params=params)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
@@ -217,7 +203,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
     swapped = {"accuracy": 0.2, "mcc": -0.6, "mcc_interval": {"low": -0.7, "high": -0.4}}
     files.write_json(metrics(**swapped, input_check="labels_swapped"), model / "metrics.json")
 
-    run_script(tmp_path, inputs, {"genetic": "genetic"})
+    make_tables(tmp_path, inputs, {"genetic": "genetic"})
 
     tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in AUDITS}
     assert {name: len(table) for name, table in tables.items()} == {
@@ -234,7 +220,7 @@ def test_the_script_makes_all_tables_of_a_run(tmp_path: Path) -> None:
 
 def test_the_script_makes_headers_where_a_run_asks_for_nothing(tmp_path: Path) -> None:
     kinds = ("attacks", "certificates", "latent", "transfer", "metrics", "predictions", "tests")
-    run_script(tmp_path, {kind: [] for kind in kinds}, {})
+    make_tables(tmp_path, {kind: [] for kind in kinds}, {})
 
     for name in AUDITS:
         (header,) = (tmp_path / f"{name}.csv").read_text().splitlines()

@@ -1,15 +1,12 @@
 """Detectors on a model, and what they say of natural sequences, adversaries and mutants."""
 
-import json
 import logging
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from as_snakemake import run_script
 from refusals import refusal
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -444,17 +441,6 @@ def test_an_attack_on_another_sample_is_refused(model, world):
 
 # The script ---------------------------------------------------------------------------
 
-AS_SNAKEMAKE_DOES = """
-import json, runpy, sys
-from types import SimpleNamespace
-given = json.loads(sys.argv[2])
-class Inputs(SimpleNamespace):
-    get = lambda self, name, default=None: getattr(self, name, default)
-for name in ("input", "output", "params", "wildcards"):
-    given[name] = Inputs(**given.get(name, {}))
-runpy.run_path(sys.argv[1], {"snakemake": SimpleNamespace(**given)})
-"""
-
 
 def test_the_script_writes_both_tables(tmp_path):
     spec = {"kind": "cnn", "architecture": {"channels": 4, "blocks": 1}}
@@ -469,8 +455,6 @@ def test_the_script_writes_both_tables(tmp_path):
     rows = rows.assign(**{name: 0 if kind != "object" else "" for name, kind in lacking.items()})
     files.write_parquet(rows.astype(results.ATTACK_ROWS), place)
     given = {
-        "log": [str(tmp_path / "log")],
-        "threads": 1,
         "input": {
             "model": str(tmp_path / "model.safetensors"), "encoder": [],
             "train": str(tmp_path / "train.parquet"), "dev": str(tmp_path / "dev.parquet"),
@@ -483,10 +467,8 @@ def test_the_script_writes_both_tables(tmp_path):
         },
         "wildcards": {"task": "promoters", "encoder": "cnn", "seed": "0"},
     }  # fmt: skip
-    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
-    command = [sys.executable, "-c", AS_SNAKEMAKE_DOES, "detect_sequence.py", json.dumps(given)]
 
-    done = subprocess.run(command, cwd=scripts, capture_output=True, text=True)
+    done = run_script("detect_sequence", tmp_path, **given)
 
     assert done.returncode == 0, (tmp_path / "log").read_text()
     found = files.read_parquet(tmp_path / "table.parquet")

@@ -1,41 +1,20 @@
 """The scripts that gather a defence and make its tables, run as Snakemake runs them."""
 
-import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from as_snakemake import run_script
 from toy_rounds import PLACE, TERMS, random_defence
 
-from genosiege import code_digest, files
+from genosiege import files
 
 REPOSITORY = Path(__file__).parents[2]
 
-AS_SNAKEMAKE_DOES = """
-import json, runpy, sys
-from types import SimpleNamespace
-given = json.loads(sys.argv[2])
-for name in ("input", "params", "wildcards"):
-    given[name] = SimpleNamespace(**given.get(name, {}))
-outputs = given["output"]
-given["output"] = type("Outputs", (dict,), {"__getattr__": dict.__getitem__})(outputs)
-runpy.run_path(sys.argv[1], {"snakemake": SimpleNamespace(**given)})
-"""
 TABLES = ("hardening", "hardening_seeds", "verdict", "defence_attacks", "published_claim", "times")
-
-
-def run_script(name: str, folder: Path, **given: Any) -> subprocess.CompletedProcess[str]:
-    """Run a script as a process of its own, with what Snakemake would give it."""
-    code = {"code": code_digest.of_job(name, [], REPOSITORY / "workflow/scripts")}
-    params = {"params": given.get("params", {}) | code}
-    told = json.dumps(given | params | {"log": [str(folder / "log")]})
-    command = [sys.executable, "-c", AS_SNAKEMAKE_DOES, f"{name}.py", told]
-    scripts = REPOSITORY / "workflow" / "scripts"
-    return subprocess.run(command, cwd=scripts, capture_output=True, text=True)
 
 
 def make_tables(folder: Path, defences: list[str], made: Path) -> dict[str, pd.DataFrame]:
