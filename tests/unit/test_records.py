@@ -10,6 +10,7 @@ from snakemake.persistence.file import FilePersistence
 from genosiege import records
 
 LONG = "results/mine/" + "/".join(["x" * 60] * 8) + "/table.csv"
+FOLDERS = ("results/mine", "resources")
 
 
 @pytest.fixture
@@ -40,15 +41,15 @@ def record(snakemake: FilePersistence, *paths: str) -> None:
 def test_what_has_no_record_is_found(folder, snakemake):
     record(snakemake, "results/mine/a.csv", LONG, "resources/tasks/d.csv")
 
-    assert records.without("mine", is_output) == ["results/mine/b", "results/mine/b/c.csv"]
-    assert records.without("mine", lambda path: path.endswith("json")) == [
+    assert records.without(FOLDERS, is_output) == ["results/mine/b", "results/mine/b/c.csv"]
+    assert records.without(FOLDERS, lambda path: path.endswith("json")) == [
         "results/mine/config.json"
     ]
 
 
 def test_what_is_marked_is_incomplete_to_snakemake_and_not_found_again(folder, snakemake):
     record(snakemake, "results/mine/a.csv", "resources/tasks/d.csv")
-    unknown = records.without("mine", is_output)
+    unknown = records.without(FOLDERS, is_output)
     assert LONG in unknown
 
     records.mark(unknown)
@@ -57,24 +58,24 @@ def test_what_is_marked_is_incomplete_to_snakemake_and_not_found_again(folder, s
         *unknown
     }
     assert snakemake._get_external_jobids(unknown) == set()
-    assert records.without("mine", is_output) == []
+    assert records.without(FOLDERS, is_output) == []
 
 
 def test_a_folder_that_was_brought_here_is_refused(folder, snakemake):
     record(snakemake, "resources/tasks/d.csv")
-    message = refusal(records.without, "mine", is_output)
+    message = refusal(records.without, FOLDERS, is_output)
     assert message.startswith("results/mine: it was brought here without .snakemake/")
 
     # A call that was killed before its first record.
-    records.begin("mine")
-    assert len(records.without("mine", is_output)) == 4
-    records.begin("other")
-    assert records.without("theirs", is_output) == []
+    records.begin(["results/mine"])
+    assert len(records.without(FOLDERS, is_output)) == 4
+    records.begin(["results/other"])
+    assert len(records.without(FOLDERS, is_output)) == 4
 
 
 def test_downloads_that_were_brought_here_are_refused(folder, snakemake):
     record(snakemake, "results/mine/a.csv")
-    assert refusal(records.without, "mine", is_output).startswith("resources: it was brought here")
+    assert refusal(records.without, FOLDERS, is_output).startswith("resources: it was brought here")
 
 
 def test_a_lock_is_seen(folder, snakemake):

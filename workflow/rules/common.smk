@@ -8,8 +8,15 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-SCRIPTS = Path(workflow.basedir) / "scripts"
+# Not `workflow.basedir`, which is another's where this workflow is its module.
+WORKFLOW = Path(str(workflow.current_basedir)).parent
+SCRIPTS = WORKFLOW / "scripts"
 
+if not SCRIPTS.is_dir():
+    sys.exit(
+        f"Error: {WORKFLOW}: the workflow's library is not beside its rules, as where single files are "
+        "fetched from a repository; clone the whole repository and name the Snakefile in the clone."
+    )
 # Before any installed copy: the library that lies beside this file is the one that runs.
 sys.path.insert(0, str(SCRIPTS))
 
@@ -31,7 +38,18 @@ from genosiege.errors import InputError
 from genosiege.kinds import detectors as detector_kinds
 from genosiege.kinds.models import ON_GPU
 
+if Path(calls.__file__).parent.parent != SCRIPTS:
+    sys.exit(
+        f"Error: {calls.__file__}: this library was imported before that of {SCRIPTS}; take the "
+        "modules of one call from one checkout."
+    )
 workflow_code.prefer_in_jobs(SCRIPTS)
+
+
+def placed(path):
+    """Give a path as it lies in the working directory: a module may have a prefix."""
+    return str(workflow.modifier.path_modifier.modify(path))
+
 
 SEQUENCE = "<results>/sequence/{task}/{encoder}"
 
@@ -47,7 +65,7 @@ def checked(config):
         if workflow.is_main_process:
             for path in dict.fromkeys(map(os.path.relpath, workflow.configfiles)):
                 schema.check_keys(Path(path))
-        schema.validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
+        schema.validate(config, WORKFLOW / "schemas/config.schema.yaml")
         configuration.normalise(config)
         configuration.check(config)
         defences.check(config)
@@ -76,6 +94,9 @@ read_code()
 workflow_code.tell_jobs(config["compute"])
 
 
+RUN, RESOURCES = placed(f"results/{config['run']['name']}"), placed("resources")
+
+
 def is_output(path):
     """Tell whether a rule makes a file or folder."""
     return any(output.match(path) for rule in workflow.rules for output in rule.output)
@@ -87,7 +108,7 @@ def remake_unrecorded():
     if not workflow.is_main_process or told.intersection(sys.argv):
         return
     try:
-        unknown = records.without(config["run"]["name"], is_output)
+        unknown = records.without([RUN, RESOURCES], is_output)
     except InputError as error:
         sys.exit(f"Error: {error}")
     if not unknown:
@@ -110,11 +131,31 @@ def begin_call():
         return
     calls.begin()
     code_digest.keep(SCRIPTS)
-    records.begin(config["run"]["name"])
+    records.begin([RUN, RESOURCES])
     # The whole configuration, so that a report can be made of the run as it was asked for.
-    files.write_json(config, f"results/{config['run']['name']}/config.json")
+    files.write_json(config, f"{RUN}/config.json")
     if "slurm" in type(workflow.executor_settings).__module__:
         slurm_jobs.cancel_left_over(Path.cwd())
+
+
+def begin_in_module():
+    """Have `begin_call` done where this is a module, of which Snakemake calls no `onstart`."""
+    register, others = workflow.onstart, workflow._onstart
+
+    def before(function):
+        def both(log):
+            begin_call()
+            function(log)
+
+        return both
+
+    workflow._onstart = before(others)
+    # Whoever includes this may have one of its own, also further down.
+    workflow.onstart = lambda function: register(before(function))
+
+
+if not workflow.modifier.is_main_snakefile():
+    begin_in_module()
 
 
 wildcard_constraints:
@@ -231,7 +272,10 @@ def named(paths):
     Braces are wildcards to it and angle brackets its own variables, and there is no escape. Jobs
     open the file itself; the link tells when it has changed.
     """
-    return [_linked(path) if re.search(r"[{}<>]", path) else path for path in paths]
+    # Where the user named them, also where this workflow is a module with a prefix.
+    return [
+        local(_linked(path) if re.search(r"[{}<>]", path) else path) for path in paths
+    ]
 
 
 def _linked(path):

@@ -1,11 +1,6 @@
 """From a source to checked files: tasks and encoders."""
 
 
-localrules:
-    download_task,
-    fetch_encoder,
-
-
 rule download_task:
     input:
         local=local_table,
@@ -14,6 +9,7 @@ rule download_task:
     log:
         "<logs>/download_task/{task}.{split}.log",
     priority: FIRST
+    localrule: True
     conda:
         "../../envs/download.yaml"
     threads: 1
@@ -70,6 +66,7 @@ rule fetch_encoder:
         folder=directory("resources/encoders/{encoder}"),
     log:
         "<logs>/fetch_encoder/{encoder}.log",
+    localrule: True
     conda:
         "../../envs/sequence.yaml"
     threads: 1
@@ -125,7 +122,7 @@ rule prepare_expression:
         runtime=240,
     params:
         dataset=dataset_entry,
-        files=dataset_files,
+        own=own_parts,
         code=dataset_code,
     script:
         "../scripts/prepare_expression.py"

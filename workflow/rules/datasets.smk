@@ -21,22 +21,24 @@ def part_code(wildcards):
     return code("download_expression")
 
 
-def dataset_files(wildcards):
-    """Map the parts of a dataset to their files: a user's own are read where they lie."""
+def own_parts(wildcards):
+    """Map the parts of a dataset that are a user's own to their files, which are read there."""
     entry = config["datasets"][wildcards.dataset]
-    found = {}
-    for part in ("matrix", "samples"):
-        source = entry.get(part)
-        if source and source["kind"] == "path":
-            found[part] = source["path"]
-        elif source:
-            found[part] = f"resources/datasets/{wildcards.dataset}/{part}"
-    return found
+    sources = {part: entry.get(part) for part in ("matrix", "samples")}
+    return {
+        part: source["path"]
+        for part, source in sources.items()
+        if source and source["kind"] == "path"
+    }
 
 
 def dataset_parts(wildcards):
     """Map the parts of a dataset to their files as a rule can name them."""
-    return {part: named([path])[0] for part, path in dataset_files(wildcards).items()}
+    entry = config["datasets"][wildcards.dataset]
+    asked = [part for part in ("matrix", "samples") if entry.get(part)]
+    found = {part: f"resources/datasets/{wildcards.dataset}/{part}" for part in asked}
+    own = own_parts(wildcards)
+    return found | dict(zip(own, named(own.values())))
 
 
 def dataset_entry(wildcards):

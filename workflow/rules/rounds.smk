@@ -125,7 +125,8 @@ def decision(wildcards, number):
         defence=wildcards.defence,
         round=number,
     )
-    return str(made.output.decision)
+    # As it is: where it lies is noted on it, in a module with a prefix.
+    return made.output.decision
 
 
 def rounds_run(wildcards):
@@ -135,7 +136,7 @@ def rounds_run(wildcards):
     if not known["convergence_threshold"]:
         return asked
     for number in asked:
-        if not json.loads(Path(decision(wildcards, number)).read_text())["go"]:
+        if not json.loads(Path(str(decision(wildcards, number))).read_text())["go"]:
             return range(1, number)
     return asked
 

@@ -4,7 +4,9 @@ from genosiege import runtime
 from genosiege.expression import datasets
 
 with runtime.script(snakemake):
-    given, names = snakemake.params.files, snakemake.wildcards
+    names = snakemake.wildcards
+    # A user's own files by their own names, where a rule has links to them.
+    given = dict(snakemake.input.items()) | snakemake.params.own
     prepared = datasets.prepare(
         snakemake.params.dataset,
         given["matrix"],

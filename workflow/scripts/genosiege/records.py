@@ -25,20 +25,27 @@ def is_locked(notes: Path = SNAKEMAKE) -> bool:
     return any((notes / "locks").glob("*"))
 
 
-def begin(run: str, notes: Path = SNAKEMAKE) -> None:
-    """Note that a run is made here, so that what has no record was not brought from elsewhere."""
-    place = notes / BEGUN / run
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.touch()
+def begin(folders: Iterable[str], notes: Path = SNAKEMAKE) -> None:
+    """Note whose files are made here: what has no record there was not brought from elsewhere."""
+    known = _begun(notes)
+    notes.mkdir(exist_ok=True)
+    (notes / BEGUN).write_text("\n".join(sorted(known.union(folders))))
 
 
-def without(run: str, is_output: Callable[[str], bool], notes: Path = SNAKEMAKE) -> list[str]:
+def _begun(notes: Path) -> set[str]:
+    place = notes / BEGUN
+    return set(place.read_text().splitlines()) if place.is_file() else set()
+
+
+def without(
+    folders: Iterable[str], is_output: Callable[[str], bool], notes: Path = SNAKEMAKE
+) -> list[str]:
     """List the outputs that have neither a record nor the mark that they have to be made again.
 
     Parameters
     ----------
-    run : str
-        Name of the run: the outputs are those in its folder, and in `resources`.
+    folders : iterable of str
+        Where they are, from the working directory on.
     is_output : callable
         Whether a rule makes a path.
     notes : Path
@@ -49,16 +56,12 @@ def without(run: str, is_output: Callable[[str], bool], notes: Path = SNAKEMAKE)
     InputError
         If a folder was brought here: none of its outputs has a record, and `begin` was not called.
     """
-    found = []
-    here = {
-        f"results/{run}": (notes / BEGUN / run).is_file(),
-        "resources": (notes / BEGUN).is_dir(),
-    }
-    for folder, begun in here.items():
+    found, begun = [], _begun(notes)
+    for folder in folders:
         paths = list(_paths(folder))
         recorded = {path for path in paths if _noted(path, "metadata", notes)}
         unknown = [path for path in paths if path not in recorded and is_output(path)]
-        if unknown and not recorded and not begun:
+        if unknown and not recorded and folder not in begun:
             raise InputError(
                 f"{folder}: it was brought here without .snakemake/, and nothing tells with which "
                 "settings it was made; bring .snakemake/ along, or call with --forceall to make "
