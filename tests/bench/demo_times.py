@@ -16,7 +16,7 @@ import pandas as pd
 import table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MOST_MINUTES, MOST_GIB = 10.0, 4.0
+MOST_MINUTES, MOST_GIB = 8.0, 4.0
 
 
 class Times(NamedTuple):
