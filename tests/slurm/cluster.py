@@ -101,6 +101,13 @@ class Cluster:
             end_process(process)
         self._record.unlink(missing_ok=True)
 
+    def be_out_of_reach(self, seconds: float) -> None:
+        """End slurmctld, and start it again after a while; jobs go on meanwhile."""
+        end_process(self._recorded()["slurmctld"])
+        time.sleep(seconds)
+        self._spawn("slurmctld", ["slurmctld", "-D"])
+        self._wait(lambda: self._says("scontrol", "ping", "is UP"), "slurmctld")
+
     def call(self, *command: str, check: bool = True) -> str:
         """Run one of SLURM's commands and give what it prints."""
         finished = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)

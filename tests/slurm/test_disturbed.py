@@ -6,7 +6,7 @@ from datetime import datetime
 
 import long_search
 import pytest
-from submitting import assert_success, on_this_machine, result_tables
+from submitting import assert_success, on_slurm, on_this_machine, result_tables
 
 pytestmark = pytest.mark.slurm
 
@@ -104,3 +104,36 @@ def test_after_a_kill_the_next_call_ends_what_was_left_over(cluster, start, fold
     assert "CANCELLED" in states
     assert result_tables(folder) == undisturbed
     assert half_written(folder) == []
+
+
+def test_a_run_outlasts_a_controller_out_of_reach(cluster, start, folder, undisturbed):
+    call = start(folder)
+    long_search.search_at_work(cluster, folder)
+    cluster.be_out_of_reach(80)
+    long_search.ended(call, folder)
+
+    assert result_tables(folder) == undisturbed
+    assert half_written(folder) == []
+
+
+def test_what_outlived_a_killed_call_is_made_again_under_new_settings(
+    cluster, start, folder, checkout
+):
+    changed = long_search.settings(generations=5, patience=5)
+    fresh = long_search.saving_often(checkout, "fresh")
+    assert_success(on_this_machine(fresh, changed))
+
+    call = start(folder)
+    long_search.search_at_work(cluster, folder)
+    call.send_signal(signal.SIGKILL)
+    call.wait(timeout=60)
+    long_search.wait_for(lambda: not cluster.call("squeue", "--noheader").strip())
+    # No record of them was written, and nothing marks them any more.
+    assert (folder / long_search.SEARCH / "shard0.parquet").is_file()
+    unlock = [*long_search.command(folder, changed, "--unlock"), "--cores", "1"]
+    subprocess.run(unlock, cwd=folder, check=True, capture_output=True, timeout=120)
+    again = on_slurm(cluster, folder, changed)
+
+    assert_success(again)
+    assert "have no record" in again.stdout + again.stderr
+    assert result_tables(folder) == result_tables(fresh)

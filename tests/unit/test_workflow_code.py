@@ -1,5 +1,7 @@
 """Modules that rules name by their kinds, and shards."""
 
+from pathlib import Path
+
 import pytest
 
 from genosiege import code_digest, workflow_code
@@ -30,6 +32,29 @@ def test_what_only_uses_an_encoder_has_no_code_of_training(repository, script, k
     found = code_digest.closure([scripts / f"{script}.py", module], scripts)
 
     assert not {"pretraining", "classifier"} & {path.stem for path in found}
+
+
+def used(repository: Path, script: str, module: str) -> set[str]:
+    """Name the modules of a job's code, from the package on."""
+    root = repository / "workflow/scripts"
+    files = code_digest.files_of_job(f"{script} {module}", root)
+    return {".".join(path.relative_to(root).with_suffix("").parts) for path in files}
+
+
+@pytest.mark.parametrize("script", ["train_expression_model", "fimba"])
+@pytest.mark.parametrize("kind", workflow_code.MODEL_MODULES)
+def test_a_model_of_expression_depends_on_its_own_module_alone(repository, script, kind):
+    mine = workflow_code.MODEL_MODULES[kind]
+    assert used(repository, script, mine) & set(workflow_code.MODEL_MODULES.values()) == {mine}
+
+
+@pytest.mark.parametrize("module", workflow_code.FORMAT_MODULES.values())
+def test_a_dataset_depends_on_the_reader_of_its_format(repository, module):
+    readers = set(workflow_code.FORMAT_MODULES.values())
+    found = used(repository, "prepare_expression", module) & readers
+    # Toil and GEO are tables of genes, too.
+    assert module in found
+    assert "genosiege.expression.reading.annotated" not in found - {module}
 
 
 @pytest.mark.parametrize("script", ["fine_tune", "harden", "embed"])

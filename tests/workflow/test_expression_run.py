@@ -120,24 +120,6 @@ def test_random_features_are_the_same_for_all_models(run):
     pd.testing.assert_series_equal(forest["l2"], boosting["l2"])
 
 
-def test_a_rule_depends_on_the_module_of_its_model_and_format_alone(run):
-    output = run_workflow(run, CONFIG, "--dry-run", "--forceall", check=True).stdout
-    jobs = output.split("\nrule ")
-    trained = {
-        kind: next(job for job in jobs if job.startswith("train_exp") and f"/{kind}/" in job)
-        for kind in MODELS
-    }
-    prepared = next(job for job in jobs if job.startswith("prepare_expression"))
-
-    assert "expression/forest.py" in trained["random_forest"]
-    assert "boosting.py" not in trained["random_forest"]
-    assert "network" not in trained["random_forest"]
-    assert "expression/boosting.py" in trained["xgboost"]
-    assert "forest.py" not in trained["xgboost"].replace("random_forest", "")
-    assert "reading/table.py" in prepared
-    assert not any(f"reading/{other}.py" in prepared for other in ("toil", "annotated", "geo_lung"))
-
-
 def csv(rows: list[str]) -> str:
     return "\n".join(rows) + "\n"
 

@@ -187,7 +187,8 @@ def test_each_command_by_itself_plans_its_example(checkout, line):
 
     output = call(checkout, line, "--dry-run", "--forceall")
 
-    assert new in output
+    # Which detectors a job has is a parameter, which Snakemake does not show.
+    assert ("rule detect_sequence" if new == "gc_content" else new) in output
 
 
 def test_the_catalogues_network_is_narrower_than_the_default(checkout):

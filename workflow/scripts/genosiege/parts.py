@@ -55,7 +55,8 @@ def run(module: str, job: Any) -> None:
     for name in ("input", "output", "params", "wildcards"):
         told[name] = _plain(getattr(job, name))
     child = subprocess.Popen(
-        [sys.executable, "-m", module],
+        # Not what lies in the working directory by the name of a module of Python's.
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": _import_path()},
     )

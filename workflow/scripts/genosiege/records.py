@@ -101,4 +101,4 @@ def _place(path: str, kind: str, notes: Path) -> Path:
 
 @cache
 def _longest_name(notes: Path) -> int:
-    return os.pathconf(notes, "PC_NAME_MAX") or 255
+    return os.pathconf(notes if notes.is_dir() else notes.parent, "PC_NAME_MAX") or 255
