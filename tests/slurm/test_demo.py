@@ -1,7 +1,6 @@
 """The demo through `snakemake --profile slurm`: every rule once, and the tables of a local run."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,15 +56,13 @@ class Rule(NamedTuple):
 
 def rules() -> dict[str, Rule]:
     """Read every rule of the workflow."""
+    text = "\n".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
     found = {}
-    for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
-        text = file.read_text()
-        listed = re.search(r"^localrules:\n((?:    \w+,\n)+)", text, flags=re.M)
-        local = set(re.findall(r"\w+", listed[1])) if listed else set()
-        for block in re.split(r"^(?:rule|checkpoint) ", text, flags=re.M)[1:]:
-            name = block.partition(":")[0]
-            found[name] = Rule("localrule: True" in block or name in local, "gpu=" in block)
-    return found
+    for block in re.split(r"^(?:rule|checkpoint) ", text, flags=re.M)[1:]:
+        block = block.partition("\nuse rule ")[0]
+        found[block.partition(":")[0]] = Rule("localrule: True" in block, "gpu=" in block)
+    variants = re.findall(r"^use rule (\w+) as (\w+) with:", text, flags=re.M)
+    return found | {name: found[of] for of, name in variants}
 
 
 def jobs(cluster: Cluster, folder: Path) -> list[Job]:
@@ -109,7 +106,6 @@ def test_rules_that_use_a_gpu_were_given_one_and_no_others(cluster, run):
 
 def test_the_tables_are_those_of_a_run_on_one_machine(run, checkout):
     folder = checkout("here")
-    shutil.copytree(run / "resources", folder / "resources")
     assert_success(on_this_machine(folder, CONFIG, base="demo.yaml"))
 
     there, here = result_tables(run), result_tables(folder)
