@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 OVERLAY = """
@@ -25,10 +26,11 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
     return tmp_path
 
 
-def run(checkout: Path) -> str:
+def run(checkout: Path, target: str = "resources/tasks/tiny/train.csv") -> str:
     # Nothing but the workflow itself may say which library runs.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "resources/tasks/tiny/train.csv"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", target]
+    command += ["--max-jobs-per-timespan", "1000/2s"]
     command += ["--configfile", "config/config.yaml", "overlay.yaml"]
     finished = subprocess.run(
         command, cwd=checkout, capture_output=True, text=True, timeout=120, env=env
@@ -54,6 +56,15 @@ def test_an_edited_module_reruns_its_dependents_alone(checkout):
 
     edit(checkout, "data/simulate.py")
     assert "rule download_task" in run(checkout)
+
+
+def test_settings_that_change_places_are_other_settings(checkout):
+    table = "results/main/data/tiny/train.parquet"
+    for places, n_train in (("{train_samples: 6, eval_samples: 4}", 6),
+                            ("{train_samples: 4, eval_samples: 6}", 4)):  # fmt: skip
+        (checkout / "overlay.yaml").write_text(f"{OVERLAY}sampling: {places}\n")
+        assert "rule prepare_task" in run(checkout, table)
+        assert len(pd.read_parquet(checkout / table)) == n_train
 
 
 def test_the_jobs_of_a_copy_import_the_library_of_the_copy(checkout):

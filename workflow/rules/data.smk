@@ -51,8 +51,11 @@ rule prepare_task:
         reading=reading_options,
         split=setting("tasks/{task}/split"),
         leakage=setting("tasks/{task}/leakage"),
-        train_samples=setting("sampling/train_samples"),
-        eval_samples=setting("sampling/eval_samples"),
+        # Together: Snakemake would not see two parameters change places.
+        samples={
+            "train_samples": setting("sampling/train_samples"),
+            "eval_samples": setting("sampling/eval_samples"),
+        },
         names=own_names,
         code=code("prepare_task"),
     script:
