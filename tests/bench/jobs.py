@@ -24,6 +24,8 @@ import table
 import yaml
 from calling import REPOSITORY, run_workflow, snakemake
 
+TASKS = 28
+SETTINGS = "three seeds, four defences of five rounds, five attacks"
 PROFILE = "results/bench/planning.txt"
 MOST_JOBS, MOST_JOBS_OF_A_TASK = 7_000, 240
 MOST_SECONDS, MOST_MILLISECONDS = 16.0, 2.3
@@ -140,9 +142,15 @@ def main() -> None:
             against=f"empty jobs, as many: {each_empty:.2f} ms",
             remark=remark,
         ),
-        table.limited("10 planning all of GUE, CPU", ours.cpu, "s", MOST_SECONDS),
-        table.limited("10 jobs of all of GUE", ours.n_jobs, "jobs", MOST_JOBS),
-        table.limited("10 jobs of a task of GUE", one.n_jobs, "jobs", MOST_JOBS_OF_A_TASK),
+        table.limited(
+            "10 planning all of GUE, CPU", ours.cpu, "s", MOST_SECONDS, remark=f"{ours.n_jobs} jobs"
+        ),
+        table.limited(
+            "10 jobs of all of GUE", ours.n_jobs, "jobs", MOST_JOBS, remark=f"{TASKS} tasks"
+        ),
+        table.limited(
+            "10 jobs of a task of GUE", one.n_jobs, "jobs", MOST_JOBS_OF_A_TASK, remark=SETTINGS
+        ),
         idle_row(arguments.repeats),
     ]
     table.merge(__file__, rows, arguments.table)
