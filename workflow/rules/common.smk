@@ -38,7 +38,7 @@ from genosiege.errors import InputError
 from genosiege.kinds import detectors as detector_kinds
 from genosiege.kinds.models import ON_GPU
 
-if Path(calls.__file__).parent.parent != SCRIPTS:
+if Path(calls.__file__).resolve().parent.parent != SCRIPTS.resolve():
     sys.exit(
         f"Error: {calls.__file__}: this library was imported before that of {SCRIPTS}; take the "
         "modules of one call from one checkout."
