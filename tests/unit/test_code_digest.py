@@ -1,6 +1,7 @@
 """The code of a job as one digest: which files it is made of, and what counts in them."""
 
 import ast
+import json
 import os
 from pathlib import Path
 
@@ -355,7 +356,24 @@ def test_a_file_that_was_written_since_is_read_anew(root, kept):
     assert code_digest.of_job("script", [], root) == before
 
 
-@pytest.mark.parametrize("content", ["", "[", "[1]", '{"script.py": 3}', '{"script.py": [1, 2]}'])
+def test_what_was_read_in_another_way_is_read_anew(root, kept, monkeypatch):
+    before = code_digest.of_job("script", [], root)
+    content = json.loads(kept.read_text())
+    for entry in content["files"].values():
+        entry[1] = "of another way"
+    kept.write_text(json.dumps(content))
+    code_digest.recall(root, kept)
+    assert code_digest.of_job("script", [], root) != before
+
+    monkeypatch.setattr(code_digest, "_reader", lambda: "this way")
+    code_digest.recall(root, kept)
+    assert code_digest.of_job("script", [], root) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[", "[1]", "{}", '{"reader": 1, "files": 3}', '{"reader": 1, "files": {"a": 1}}'],
+)
 def test_what_cannot_be_read_is_not_missed(root, kept, content):
     before = code_digest.of_job("script", [], root)
     kept.write_text(content)

@@ -216,11 +216,13 @@ def recall(root: Path, kept: Path = KEPT, trusting: bool = False) -> None:
     """
     forget()
     try:
-        entries = json.loads(kept.read_text(encoding="utf-8"))
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        # What another way of reading has found is no answer.
+        entries = content["files"] if content["reader"] == _reader() else {}
         for path, (stamp, said, imports) in entries.items():
             code = Code(said, tuple(imports))
             _kept[root / path] = (None if trusting else tuple(stamp), code)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         _kept.clear()
 
 
@@ -236,13 +238,21 @@ def changed(root: Path) -> list[str]:
 def keep(root: Path, kept: Path = KEPT) -> None:
     """Keep what all files say, as this process has read them."""
     entries = {path.relative_to(root).as_posix(): _read(path) for path in _files(root)}
+    found = {path: [stamp, *code] for path, (stamp, code) in entries.items()}
     kept.parent.mkdir(parents=True, exist_ok=True)
     # Not `files.whole`, whose other imports every reading of the rules would wait for.
     temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
-    temporary.write_text(
-        json.dumps({path: [stamp, *code] for path, (stamp, code) in entries.items()})
-    )
+    temporary.write_text(json.dumps({"reader": _reader(), "files": found}))
     os.replace(temporary, kept)
+
+
+@cache
+def _reader() -> str:
+    """Tell this way of reading from others: the digest of what reads."""
+    said = hashlib.sha256()
+    for path in (__file__, syntax.__file__):
+        said.update(Path(path).read_bytes())
+    return said.hexdigest()
 
 
 def _files(root: Path) -> list[Path]:
