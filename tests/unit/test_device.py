@@ -4,7 +4,7 @@ import pytest
 import torch
 from refusals import refusal
 
-from genosiege import runtime
+from genosiege import runtime, workflow_code
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,10 @@ def test_a_gpu_is_taken_where_there_is_one_unless_the_cpu_is_asked_for(monkeypat
     assert runtime.device().type == "cuda"
     monkeypatch.setenv(runtime.DEVICE, "cpu")
     assert runtime.device().type == "cpu"
+
+
+def test_jobs_are_told_the_setting(monkeypatch):
+    monkeypatch.setenv(runtime.DEVICE, "auto")
+    monkeypatch.setenv("GENOSIEGE_MAX_RUNTIME", "1")
+    workflow_code.tell_jobs({"device": "cuda", "max_runtime": 100})
+    assert refusal(runtime.device).startswith("compute: device is cuda")

@@ -63,7 +63,6 @@ rule attack_shard:
         attack_seeds=attack_seeds,
         compute=oracle_options(),
         n_shards=shards,
-        search_code=code_with("attack_shard", encoder=True, attack=True),
         code=code_with("attack_shard", encoder=True, attack=True),
     script:
         "../scripts/attack_shard.py"

@@ -1,7 +1,7 @@
 """Train one round of a defence: the model before it, on what the defence takes. Measure it."""
 
-from genosiege import files, runtime
-from genosiege.sequence import encoders, evaluation, examples, hardening, results, splits, tables
+from genosiege import runtime
+from genosiege.sequence import encoders, evaluation, examples, hardening, results, tables
 from genosiege.sequence.constraints import Constraints
 
 with runtime.script(snakemake):
@@ -39,11 +39,5 @@ with runtime.script(snakemake):
             **hardening.describe(options, pool, hardened),
         },
     )
-    measured = evaluation.evaluate(
-        encoders.load(snakemake.output.model, params.encoder, given.encoder),
-        splits.read_split(given.test, given.get("test_features")),
-        {"task": which.task, "encoder": which.encoder, "seed": which.seed, "stage": stage},
-        params.batch_size,
-    )
-    files.write_parquet(measured.predictions, snakemake.output.predictions)
-    files.write_json(measured.metrics, snakemake.output.metrics)
+    of = {"task": which.task, "encoder": which.encoder, "seed": which.seed, "stage": stage}
+    evaluation.measure(snakemake, snakemake.output.model, of)

@@ -280,13 +280,13 @@ def check(code: str, root: Path) -> None:
     recall(root)
     script, *modules = code.split()[1:]
     try:
-        same = of_job(script, modules, root) == code
+        if of_job(script, modules, root) == code:
+            return
         names = ", ".join(changed(root)) or "the library"
     # In the midst of an edit.
     except (OSError, SyntaxError) as error:
-        same, names = False, str(error)
-    if not same:
-        raise InputError(
-            f"{names}: this code has changed since the workflow was called, and the job may have "
-            "run a part of each; call the workflow again."
-        )
+        names = str(error)
+    raise InputError(
+        f"{names}: this code has changed since the workflow was called, and the job may have "
+        "run a part of each; call the workflow again."
+    )

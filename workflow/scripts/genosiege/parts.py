@@ -5,7 +5,6 @@ what a part reads it has from files: nothing that another has computed is left i
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -54,12 +53,8 @@ def run(module: str, job: Any) -> None:
     told: dict[str, Any] = {"threads": job.threads, "log": list(job.log)}
     for name in ("input", "output", "params", "wildcards"):
         told[name] = _plain(getattr(job, name))
-    child = subprocess.Popen(
-        # Not what lies in the working directory by the name of a module of Python's.
-        [sys.executable, "-P", "-m", module],
-        stdin=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": _import_path()},
-    )
+    # Not what lies in the working directory by the name of a module of Python's.
+    child = subprocess.Popen([sys.executable, "-P", "-m", module], stdin=subprocess.PIPE)
     try:
         child.communicate(json.dumps(told).encode())
     except SystemExit:
@@ -82,8 +77,3 @@ def main(body: Callable[[Part], None]) -> None:
 def _plain(values: Any) -> dict[str, Any]:
     """Give Snakemake's named values as JSON has them: texts, and lists of texts."""
     return {name: [*value] if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _import_path() -> str:
-    others = os.environ.get("PYTHONPATH", "")
-    return os.pathsep.join(filter(None, [str(runtime.SCRIPTS), others]))

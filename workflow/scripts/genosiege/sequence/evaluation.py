@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from genosiege import runtime
-from genosiege.sequence import encoders, metrics, prediction
+from genosiege import files, runtime
+from genosiege.sequence import encoders, metrics, prediction, splits
 from genosiege.sequence.encoders import SequenceModel
 from genosiege.sequence.oracle import Oracle
 from genosiege.sequence.splits import Split
@@ -52,3 +52,16 @@ def evaluate(
         "accuracy_interval": wilson_interval(correct, result.n)._asdict(),
     }
     return Evaluation(content, metrics.predictions(test.ids or [], logits, test.labels))
+
+
+def measure(job: Any, model: str, which: Mapping[str, Any]) -> None:
+    """Measure the model in a file, for a job whose outputs are `metrics` and `predictions`."""
+    given, params = job.input, job.params
+    measured = evaluate(
+        encoders.load(model, params.encoder, given.encoder),
+        splits.read_split(given.test, given.get("test_features")),
+        which,
+        params.batch_size,
+    )
+    files.write_parquet(measured.predictions, job.output.predictions)
+    files.write_json(measured.metrics, job.output.metrics)

@@ -40,7 +40,9 @@ def search(job: Any, rows: pd.DataFrame, found: Path) -> None:
     key = fingerprint(
         [files.sha256(path) for path in read],
         rows.to_dict("records"),
-        {name: params.get(name) for name in (*names, "search_code")},
+        {name: params.get(name) for name in names},
+        # Where the search is a part of an attack, without the code of the other part.
+        params.get("search_code", params.code),
         runtime.device().type,
         runtime.made_with()["versions"],
     )
